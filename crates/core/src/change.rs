@@ -1,0 +1,104 @@
+//! What an operation writes: for each target attribute a new whole value, a removal, or values to add and remove.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::value::Value;
+
+/// The reserved attribute by which an update enables or disables an account.
+pub const ACCOUNT_STATE: &str = "account_state";
+
+/// The change of one attribute. In JSON: a value or a list of values, `null`, or `{"add": […], "remove": […]}`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// The attribute holds exactly these values afterwards. Never empty: that is [`Change::Clear`].
+    Set(Vec<Value>),
+    Clear,
+    /// Values that are already there, or already gone, are left as they are.
+    Modify { add: Vec<Value>, remove: Vec<Value> },
+}
+
+/// Changes by target attribute.
+pub type Changes = BTreeMap<String, Change>;
+
+impl Change {
+    /// Writing a whole value twice leaves what writing it once does; adding or removing need not.
+    pub fn sets_whole_value(&self) -> bool {
+        match self {
+            Self::Set(_) | Self::Clear => true,
+            Self::Modify { .. } => false,
+        }
+    }
+
+    /// Reads the JSON form. The error says what was expected.
+    pub fn from_json(json: serde_json::Value) -> Result<Self, String> {
+        match json {
+            serde_json::Value::Null => Ok(Self::Clear),
+            serde_json::Value::Array(items) => match values(items)? {
+                empty if empty.is_empty() => Ok(Self::Clear),
+                values => Ok(Self::Set(values)),
+            },
+            serde_json::Value::Object(mut fields) if is_modify(&fields) => {
+                let mut take = |name: &str| list(fields.remove(name));
+                Ok(Self::Modify { add: take("add")?, remove: take("remove")? })
+            }
+            one => Ok(Self::Set(vec![Value::from_json(one)?])),
+        }
+    }
+}
+
+impl Serialize for Change {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Set(values) => match values.as_slice() {
+                [one] => one.serialize(serializer),
+                many => many.serialize(serializer),
+            },
+            Self::Clear => serializer.serialize_none(),
+            Self::Modify { add, remove } => {
+                BTreeMap::from([("add", add), ("remove", remove)]).serialize(serializer)
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Change {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_json(serde_json::Value::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+fn is_modify(fields: &serde_json::Map<String, serde_json::Value>) -> bool {
+    !fields.is_empty() && fields.keys().all(|name| name == "add" || name == "remove")
+}
+
+fn list(json: Option<serde_json::Value>) -> Result<Vec<Value>, String> {
+    match json {
+        None | Some(serde_json::Value::Null) => Ok(Vec::new()),
+        Some(serde_json::Value::Array(items)) => values(items),
+        Some(one) => Ok(vec![Value::from_json(one)?]),
+    }
+}
+
+fn values(items: Vec<serde_json::Value>) -> Result<Vec<Value>, String> {
+    items.into_iter().map(Value::from_json).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_json_forms_are_a_value_null_and_add_remove() {
+        for (json, change) in [
+            (r#""x""#, Change::Set(vec![Value::from("x")])),
+            (r#"["x","y"]"#, Change::Set(vec![Value::from("x"), Value::from("y")])),
+            ("null", Change::Clear),
+            (r#"{"add":["x"],"remove":[]}"#, Change::Modify { add: vec![Value::from("x")], remove: vec![] }),
+        ] {
+            assert_eq!(serde_json::from_str::<Change>(json).unwrap(), change);
+            assert_eq!(serde_json::to_string(&change).unwrap(), json);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Settings: how each kind of target is reached and what is read there. Secrets are never part of them.
+
+use serde::{Deserialize, Serialize};
+
+/// One variant per kind; the kind follows from the variant and never changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Settings {
+    Ldap(LdapSettings),
+    Scim(ScimSettings),
+    Sql(SqlSettings),
+    Remote(RemoteSettings),
+    Memory(MemorySettings),
+}
+
+/// An LDAP directory (RFC 4511). Secret: `bind_password`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LdapSettings {
+    pub host: String,
+    pub port: u16,
+    pub tls: LdapTls,
+    /// PEM of the authorities that sign the server's certificate; none = the web's roots are not used either: TLS fails.
+    pub ca_certificates: Option<String>,
+    pub bind_dn: String,
+    /// Accounts are read below it, whole subtree.
+    pub base_dn: String,
+    /// RFC 4515; and-ed with the object class.
+    pub filter: String,
+    /// Where new accounts go, and how they are named: `uid={uid},ou=people,dc=example,dc=org` is built from this
+    /// attribute and base.
+    pub naming_attribute: String,
+    pub create_base_dn: String,
+    /// The objectClass values of a new account.
+    pub create_object_classes: Vec<String>,
+    pub dialect: LdapDialect,
+    /// 1–1,000 entries a page.
+    pub page_size: i32,
+    /// For the `openldap` dialect: the attribute and value that mark an account disabled. None = no disabled state.
+    pub disabled_attribute: Option<String>,
+    pub disabled_value: Option<String>,
+    /// Uids that every complete read must show.
+    pub sentinels: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LdapTls {
+    #[default]
+    Ldaps,
+    StartTls,
+    /// Clear text. For loopback and test servers only.
+    None,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LdapDialect {
+    /// Recognised from the root DSE.
+    #[default]
+    Detect,
+    OpenLdap,
+    Dirsrv389,
+    ActiveDirectory,
+}
+
+/// A SCIM 2.0 service provider (RFC 7644). Secrets: `bearer_token`, or `password`, or `client_secret`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScimSettings {
+    pub base_url: String,
+    pub username: Option<String>,
+    pub client_id: Option<String>,
+    pub token_url: Option<String>,
+    pub ca_certificates: Option<String>,
+    pub page_size: i32,
+    pub sentinels: Vec<String>,
+}
+
+/// A table of a SQL database. Secret: `password`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SqlSettings {
+    pub dialect: SqlDialect,
+    /// A host name or address; or, for Postgres, the absolute path of a socket directory where the process allows it.
+    pub host: String,
+    pub port: u16,
+    pub database: String,
+    pub username: String,
+    pub require_tls: bool,
+    pub ca_certificates: Option<String>,
+    pub schema: String,
+    pub table: String,
+    /// The column that names an account (`external_uid`); unique.
+    pub uid_column: String,
+    /// The column that never changes nor returns (`immutable_id`).
+    pub id_column: Option<String>,
+    pub version_column: Option<String>,
+    /// A boolean column: true = disabled. None = no disabled state.
+    pub disabled_column: Option<String>,
+    /// A boolean column: true = enabled. At most one of the two.
+    pub enabled_column: Option<String>,
+    pub sentinels: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SqlDialect {
+    #[default]
+    Postgres,
+    Mysql,
+}
+
+/// A connector of your own that serves `xavyo.connector.v1.TargetService`. Secret: `bearer_token`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RemoteSettings {
+    pub url: String,
+    pub ca_certificates: Option<String>,
+    pub sentinels: Vec<String>,
+}
+
+/// Accounts in the memory of the process, with a ledger: tests and benches only.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MemorySettings {
+    /// Connectors that name the same store share its accounts and ledger.
+    pub store: String,
+    /// Makes this many accounts from the seed when the store is first opened.
+    pub generate: i64,
+    pub seed: i64,
+    /// Calls fail on demand, in this order, then succeed.
+    pub faults: Vec<MemoryFault>,
+    /// Each call takes so long.
+    pub latency_ms: i64,
+}
+
+/// One failure on demand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemoryFault {
+    /// `read`, `get`, `create`, `update`, `delete`, or `any`.
+    pub call: String,
+    /// `refused`, `busy`, `down`, `unknown_before` (nothing was written), `unknown_after` (it was), `truncate` (a read
+    /// ends early without an error).
+    pub kind: String,
+    pub times: i32,
+}
+
+impl Settings {
+    /// The kind's name, as filters and reports show it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Ldap(_) => "ldap",
+            Self::Scim(_) => "scim",
+            Self::Sql(_) => "sql",
+            Self::Remote(_) => "remote",
+            Self::Memory(_) => "memory",
+        }
+    }
+
+    /// Uids that every complete read of the target must show.
+    pub fn sentinels(&self) -> &[String] {
+        match self {
+            Self::Ldap(settings) => &settings.sentinels,
+            Self::Scim(settings) => &settings.sentinels,
+            Self::Sql(settings) => &settings.sentinels,
+            Self::Remote(settings) => &settings.sentinels,
+            Self::Memory(_) => &[],
+        }
+    }
+}

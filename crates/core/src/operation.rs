@@ -1,0 +1,300 @@
+//! Operations: one create, update or delete to be executed on a target, and every move of its life.
+//!
+//! Begin with [`OperationStatus::after`]: the table of moves. A worker makes the moves of what it has claimed, an RPC
+//! those of what nobody has claimed; both ask this table first.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cause::Cause,
+    change::Changes,
+    error::Error,
+    ids::{ConflictId, ConnectorId, IdentityId, LaneId, OperationId, SubjectId},
+};
+
+/// Tries after the first, when neither the operation nor the connector says otherwise.
+pub const DEFAULT_MAX_RETRIES: i32 = 10;
+pub const MAX_RETRIES_LIMIT: i32 = 20;
+pub const DEFAULT_PRIORITY: i32 = 50;
+pub const MAX_PRIORITY: i32 = 100;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperationType {
+    Create,
+    Update,
+    Delete,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperationStatus {
+    Pending,
+    InProgress,
+    Completed,
+    Failed,
+    DeadLetter,
+    AwaitingSystem,
+    Resolved,
+    Cancelled,
+}
+
+/// What can happen to an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// Its lane was claimed up to it.
+    Claimed,
+    Succeeded,
+    /// A transient error, with retries left.
+    FailedTransiently,
+    /// The retry time has come.
+    Due,
+    /// A permanent error, retries exhausted, or the third crash.
+    GaveUp,
+    /// The target is down: no retry is used, however long it takes.
+    TargetDown,
+    /// The target answered a probe again.
+    TargetBack,
+    /// The target contradicts the operation: it goes back, held by the conflict.
+    ConflictFound,
+    /// The worker died or was cut off: the outcome is unknown until it is read back.
+    LeaseLost,
+    /// What the operation was premised on no longer holds.
+    PremiseGone,
+    /// RetryOperation.
+    Retried,
+    /// ResolveOperation, with notes.
+    ResolvedByPerson,
+    /// CancelOperation; or superseded, folded, merged or rejected by another operation.
+    Cancelled,
+}
+
+/// Why an operation that could run is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldReason {
+    /// The connector's guard over destructive or mass effects.
+    Guard,
+    /// A conflict that a person decides.
+    Conflict,
+}
+
+/// The premise under which an operation may write. Checked by a live read, under the fence, just before each write.
+/// It covers only the attributes that the operation writes. Absent parts are not checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Precondition {
+    /// The account still has this immutable id.
+    pub immutable_id: Option<String>,
+    /// The account is (not) linked to the operation's identity.
+    pub linked: Option<bool>,
+    /// The identity is (not) active.
+    pub identity_active: Option<bool>,
+    /// Digest (hex of 16 bytes) of the attributes that the operation writes, as the target showed them.
+    pub attributes_digest: Option<String>,
+}
+
+/// The error that the last attempt met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub code: String,
+    pub message: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operation {
+    pub id: OperationId,
+    pub connector_id: ConnectorId,
+    pub connector_name: String,
+    /// The connector revision under which it was accepted.
+    pub connector_revision: i32,
+    /// The identity (`user_id` on the wire). Absent only for an account without owner.
+    pub identity_id: Option<IdentityId>,
+    pub operation_type: OperationType,
+    pub object_class: String,
+    pub intent: String,
+    pub target_uid: Option<String>,
+    pub status: OperationStatus,
+    pub priority: i32,
+    pub retry_count: i32,
+    pub max_retries: i32,
+    pub failure: Option<Failure>,
+    /// Empty with an identity = computed from the identity when claimed.
+    pub payload: Changes,
+    pub precondition: Option<Precondition>,
+    pub lane_id: LaneId,
+    /// The place in the lane: operations of a lane run in this order, always.
+    pub sequence: i64,
+    pub not_before: Option<DateTime<Utc>>,
+    pub next_attempt_at: Option<DateTime<Utc>>,
+    pub blocked_by: Option<OperationId>,
+    pub conflict_id: Option<ConflictId>,
+    pub hold_reason: Option<HoldReason>,
+    pub crash_count: i32,
+    /// An attempt ended without its outcome being known: the account is read before anything is written again.
+    pub outcome_unknown: bool,
+    pub merged_into: Option<OperationId>,
+    /// A later delete took over; a dead letter so marked cannot be retried.
+    pub overtaken: bool,
+    pub cause: Cause,
+    pub resolution_notes: Option<String>,
+    pub resolved_by: Option<SubjectId>,
+    pub resolved_at: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub completed_at: Option<DateTime<Utc>>,
+    /// Rises by one with every change of the row; the etag.
+    pub version: i64,
+}
+
+impl OperationType {
+    pub const ALL: [Self; 3] = [Self::Create, Self::Update, Self::Delete];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl OperationStatus {
+    pub const ALL: [Self; 8] = [
+        Self::Pending,
+        Self::InProgress,
+        Self::Completed,
+        Self::Failed,
+        Self::DeadLetter,
+        Self::AwaitingSystem,
+        Self::Resolved,
+        Self::Cancelled,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::InProgress => "in_progress",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::DeadLetter => "dead_letter",
+            Self::AwaitingSystem => "awaiting_system",
+            Self::Resolved => "resolved",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+
+    /// Nothing moves it any more; it stands in the history.
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Completed | Self::Resolved | Self::Cancelled => true,
+            Self::Pending | Self::InProgress | Self::Failed | Self::DeadLetter | Self::AwaitingSystem => false,
+        }
+    }
+
+    /// It will still act by itself. A dead letter waits for a person.
+    pub fn is_live(self) -> bool {
+        match self {
+            Self::Pending | Self::InProgress | Self::Failed | Self::AwaitingSystem => true,
+            Self::Completed | Self::DeadLetter | Self::Resolved | Self::Cancelled => false,
+        }
+    }
+
+    /// Every legal move is a row of this table; anything else is refused.
+    pub fn after(self, event: Event) -> Result<Self, Error> {
+        match (self, event) {
+            (Self::Pending, Event::Claimed) => Ok(Self::InProgress),
+            (Self::InProgress, Event::Succeeded) => Ok(Self::Completed),
+            (Self::InProgress, Event::FailedTransiently) => Ok(Self::Failed),
+            (Self::Failed, Event::Due | Event::Retried) => Ok(Self::Pending),
+            // Logged as two moves in one commit: in_progress → failed → dead_letter.
+            (Self::InProgress, Event::GaveUp) => Ok(Self::DeadLetter),
+            (Self::InProgress, Event::TargetDown) => Ok(Self::AwaitingSystem),
+            (Self::AwaitingSystem, Event::TargetBack) => Ok(Self::Pending),
+            (Self::InProgress, Event::ConflictFound | Event::LeaseLost) => Ok(Self::Pending),
+            (Self::Pending | Self::InProgress, Event::PremiseGone) => Ok(Self::Cancelled),
+            (Self::DeadLetter, Event::Retried) => Ok(Self::Pending),
+            (Self::DeadLetter, Event::ResolvedByPerson) => Ok(Self::Resolved),
+            (Self::Pending | Self::Failed | Self::AwaitingSystem, Event::Cancelled) => Ok(Self::Cancelled),
+            (from, event) => Err(Error::illegal_move("operation", from, event)),
+        }
+    }
+}
+
+impl Event {
+    pub const ALL: [Self; 13] = [
+        Self::Claimed,
+        Self::Succeeded,
+        Self::FailedTransiently,
+        Self::Due,
+        Self::GaveUp,
+        Self::TargetDown,
+        Self::TargetBack,
+        Self::ConflictFound,
+        Self::LeaseLost,
+        Self::PremiseGone,
+        Self::Retried,
+        Self::ResolvedByPerson,
+        Self::Cancelled,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Claimed => "claimed",
+            Self::Succeeded => "succeeded",
+            Self::FailedTransiently => "failed_transiently",
+            Self::Due => "due",
+            Self::GaveUp => "gave_up",
+            Self::TargetDown => "target_down",
+            Self::TargetBack => "target_back",
+            Self::ConflictFound => "conflict_found",
+            Self::LeaseLost => "lease_lost",
+            Self::PremiseGone => "premise_gone",
+            Self::Retried => "retried",
+            Self::ResolvedByPerson => "resolved_by_person",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl HoldReason {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Guard => "guard",
+            Self::Conflict => "conflict",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Guard, Self::Conflict].into_iter().find(|reason| reason.name() == name)
+    }
+}
+
+impl fmt::Display for OperationStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for OperationType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
