@@ -1,1 +1,51 @@
-//! placeholder
+//! Connectors: how target systems are read and written, one protocol per folder.
+//!
+//! A connector parses what a target answers into the values of core, maps every error of the protocol to one of
+//! core's kinds of failure, and proves that a read was complete. It knows nothing of operations, identities,
+//! tenants, gRPC or our own databases; it never retries, never follows a referral, and never logs a value or a secret.
+//!
+//! Begin with [`Connector`], then [`open`]. The kinds are [`ldap`], [`sql`] and [`memory`]; [`wrappers`] compose
+//! around any of them; [`egress`] says which addresses may be connected to at all.
+
+mod connector;
+pub mod egress;
+pub mod ldap;
+pub mod memory;
+mod options;
+pub mod sql;
+mod validation;
+
+use std::sync::Arc;
+
+pub use connector::{
+    ALL_ATTRIBUTES, AccountUpdate, Capabilities, CheckStep, Completeness, Connector, MAX_PAGE, NewAccount, ReadItem,
+    ReadRequest,
+};
+pub use options::{Options, Secrets};
+pub use validation::{secret_fields, validate};
+use xavyo_core::{
+    Error, Reason,
+    connector::Settings,
+};
+
+/// Opens a connector. Lazy: no I/O happens before its first call, so that a target that is down refuses nothing here.
+///
+/// Fails with the violations of [`validate`], with a violation of `secrets.*` where a secret is missing, and with
+/// `NOT_IMPLEMENTED` for kinds that this build does not serve.
+pub fn open(settings: &Settings, _secrets: &Secrets, options: &Options) -> Result<Arc<dyn Connector>, Error> {
+    let violations = validate(settings, options);
+    if !violations.is_empty() {
+        return Err(Error::all_invalid(violations));
+    }
+    match settings {
+        Settings::Ldap(_) => Err(not_implemented("ldap")),
+        Settings::Sql(_) => Err(not_implemented("sql")),
+        Settings::Memory(_) => Err(not_implemented("memory")),
+        Settings::Scim(_) => Err(not_implemented("scim")),
+        Settings::Remote(_) => Err(not_implemented("remote")),
+    }
+}
+
+fn not_implemented(kind: &'static str) -> Error {
+    Error::new(Reason::NotImplemented, format!("connectors of kind {kind} are not served yet")).with("kind", kind)
+}

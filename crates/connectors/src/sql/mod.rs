@@ -1,0 +1,2 @@
+//! SQL.
+pub(crate) fn is_identifier(_: &str) -> bool { true }

@@ -1,0 +1,219 @@
+//! Settings as a person may write them: every field at fault, with its path. No I/O, no name resolution.
+
+use std::net::IpAddr;
+
+use xavyo_core::{
+    Violation,
+    connector::{
+        LdapSettings, LdapTls, MemoryFault, MemorySettings, RemoteSettings, ScimSettings, Settings, SqlSettings,
+    },
+};
+
+use crate::{MAX_PAGE, Options, ldap, memory, sql};
+
+/// The most sentinels of one connector, and the most faults of a memory connector.
+const MAX_LISTED: usize = 100;
+const MAX_TEXT: usize = 1_024;
+const MAX_CERTIFICATES: usize = 65_536;
+
+/// Everything that is wrong with the settings, by path (`settings.ldap.host`). Empty = they can be opened.
+pub fn validate(settings: &Settings, options: &Options) -> Vec<Violation> {
+    let mut found = Findings { prefix: settings.kind(), violations: Vec::new() };
+    match settings {
+        Settings::Ldap(settings) => check_ldap(settings, options, &mut found),
+        Settings::Scim(settings) => check_scim(settings, options, &mut found),
+        Settings::Sql(settings) => check_sql(settings, options, &mut found),
+        Settings::Remote(settings) => check_remote(settings, options, &mut found),
+        Settings::Memory(settings) => check_memory(settings, options, &mut found),
+    }
+    found.violations
+}
+
+/// The secrets that the kind can use; a secret of any other field is refused by callers.
+pub fn secret_fields(settings: &Settings) -> &'static [&'static str] {
+    match settings {
+        Settings::Ldap(_) => &["bind_password"],
+        Settings::Scim(_) => &["bearer_token", "password", "client_secret"],
+        Settings::Sql(_) => &["password"],
+        Settings::Remote(_) => &["bearer_token"],
+        Settings::Memory(_) => &[],
+    }
+}
+
+struct Findings {
+    prefix: &'static str,
+    violations: Vec<Violation>,
+}
+
+impl Findings {
+    fn require(&mut self, holds: bool, field: &str, expected: &str) {
+        if !holds {
+            let field = format!("settings.{}.{field}", self.prefix);
+            self.violations.push(Violation { field, expected: expected.to_owned() });
+        }
+    }
+
+    fn text(&mut self, text: &str, field: &str) {
+        let fits = !text.is_empty() && is_plain(text);
+        self.require(fits, field, "1 to 1,024 bytes without control characters");
+    }
+
+    fn optional_text(&mut self, text: Option<&str>, field: &str) {
+        if let Some(text) = text {
+            self.text(text, field);
+        }
+    }
+
+    fn host(&mut self, host: &str) {
+        self.require(is_host(host), "host", "a host name or an address");
+    }
+
+    fn sentinels(&mut self, sentinels: &[String]) {
+        self.require(sentinels.len() <= MAX_LISTED, "sentinels", "at most 100 uids");
+        for (index, sentinel) in sentinels.iter().enumerate() {
+            self.text(sentinel, &format!("sentinels[{index}]"));
+        }
+    }
+
+    fn certificates(&mut self, pem: Option<&str>) {
+        let fits = pem.is_none_or(|pem| pem.len() <= MAX_CERTIFICATES && pem.contains("-----BEGIN CERTIFICATE-----"));
+        self.require(fits, "ca_certificates", "PEM certificates, at most 64 KiB");
+    }
+
+    fn url(&mut self, url: &str, field: &str, options: &Options) {
+        let rest = match url.strip_prefix("http://") {
+            Some(rest) if options.allow_clear_text => Some(rest),
+            Some(_) => None,
+            None => url.strip_prefix("https://"),
+        };
+        let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+        let fits = is_plain(url) && authority.is_some_and(|host| !host.is_empty() && !host.contains('@'));
+        self.require(fits, field, "an https URL with a host and without a user");
+    }
+
+    fn page_size(&mut self, size: i32) {
+        let fits = usize::try_from(size).is_ok_and(|size| (1..=MAX_PAGE).contains(&size));
+        self.require(fits, "page_size", "1 to 1,000");
+    }
+}
+
+fn check_ldap(settings: &LdapSettings, options: &Options, found: &mut Findings) {
+    found.host(&settings.host);
+    found.require(settings.port != 0, "port", "1 to 65535");
+    let clear = settings.tls == LdapTls::None;
+    found.require(!clear || options.allow_clear_text, "tls", "ldaps or start_tls: this process allows no clear text");
+    found.certificates(settings.ca_certificates.as_deref());
+    let trusts_somebody = clear || settings.ca_certificates.is_some();
+    found.require(trusts_somebody, "ca_certificates", "the authorities that sign the server's certificate");
+    for (dn, field) in [
+        (&settings.bind_dn, "bind_dn"),
+        (&settings.base_dn, "base_dn"),
+        (&settings.create_base_dn, "create_base_dn"),
+    ] {
+        found.require(ldap::is_dn(dn), field, "a distinguished name (RFC 4514)");
+    }
+    let inside = ldap::is_within(&settings.create_base_dn, &settings.base_dn);
+    found.require(inside, "create_base_dn", "base_dn or a DN below it: new accounts must be seen by reads");
+    let filters = settings.filter.is_empty() || ldap::is_filter(&settings.filter);
+    found.require(filters, "filter", "a filter (RFC 4515), or nothing");
+    let named = ldap::is_attribute(&settings.naming_attribute);
+    found.require(named, "naming_attribute", "an attribute's name");
+    for (index, class) in settings.create_object_classes.iter().enumerate() {
+        let field = format!("create_object_classes[{index}]");
+        found.require(ldap::is_attribute(class), &field, "an object class's name");
+    }
+    let makes_something = !settings.create_object_classes.is_empty();
+    found.require(makes_something, "create_object_classes", "at least one object class");
+    found.page_size(settings.page_size);
+    if let Some(attribute) = &settings.disabled_attribute {
+        found.require(ldap::is_attribute(attribute), "disabled_attribute", "an attribute's name");
+    }
+    let paired = settings.disabled_attribute.is_some() == settings.disabled_value.is_some();
+    found.require(paired, "disabled_value", "set together with disabled_attribute");
+    found.optional_text(settings.disabled_value.as_deref(), "disabled_value");
+    found.sentinels(&settings.sentinels);
+}
+
+fn check_sql(settings: &SqlSettings, options: &Options, found: &mut Findings) {
+    if settings.host.starts_with('/') {
+        found.require(options.allow_sockets, "host", "a host name or an address: this process allows no sockets");
+        found.text(&settings.host, "host");
+    } else {
+        found.host(&settings.host);
+        let protected = settings.require_tls || options.allow_clear_text;
+        found.require(protected, "require_tls", "true: this process allows no clear text");
+    }
+    found.require(settings.port != 0, "port", "1 to 65535");
+    found.certificates(settings.ca_certificates.as_deref());
+    found.text(&settings.database, "database");
+    found.text(&settings.username, "username");
+    for (name, field) in [
+        (Some(&settings.schema), "schema"),
+        (Some(&settings.table), "table"),
+        (Some(&settings.uid_column), "uid_column"),
+        (settings.id_column.as_ref(), "id_column"),
+        (settings.version_column.as_ref(), "version_column"),
+        (settings.disabled_column.as_ref(), "disabled_column"),
+        (settings.enabled_column.as_ref(), "enabled_column"),
+    ] {
+        let fits = name.is_none_or(|name| sql::is_identifier(name));
+        found.require(fits, field, "a name of 1 to 63 bytes");
+    }
+    let one_state = settings.disabled_column.is_none() || settings.enabled_column.is_none();
+    found.require(one_state, "enabled_column", "nothing where disabled_column is set");
+    found.sentinels(&settings.sentinels);
+}
+
+fn check_scim(settings: &ScimSettings, options: &Options, found: &mut Findings) {
+    found.url(&settings.base_url, "base_url", options);
+    if let Some(url) = &settings.token_url {
+        found.url(url, "token_url", options);
+    }
+    found.optional_text(settings.username.as_deref(), "username");
+    found.optional_text(settings.client_id.as_deref(), "client_id");
+    found.certificates(settings.ca_certificates.as_deref());
+    found.page_size(settings.page_size);
+    found.sentinels(&settings.sentinels);
+}
+
+fn check_remote(settings: &RemoteSettings, options: &Options, found: &mut Findings) {
+    found.url(&settings.url, "url", options);
+    found.certificates(settings.ca_certificates.as_deref());
+    found.sentinels(&settings.sentinels);
+}
+
+fn check_memory(settings: &MemorySettings, options: &Options, found: &mut Findings) {
+    found.require(options.allow_memory, "store", "another kind: this process serves no memory connectors");
+    let expected = "1 to 64 letters, digits, `.`, `-` or `_`, beginning with a letter or digit";
+    found.require(memory::is_store_name(&settings.store), "store", expected);
+    let fits = (0..=memory::MAX_GENERATED).contains(&settings.generate);
+    found.require(fits, "generate", "0 to 10,000,000");
+    found.require((0..=60_000).contains(&settings.latency_ms), "latency_ms", "0 to 60,000");
+    found.require(settings.faults.len() <= MAX_LISTED, "faults", "at most 100");
+    for (index, MemoryFault { call, kind, times }) in settings.faults.iter().enumerate() {
+        let field = format!("faults[{index}]");
+        found.require(memory::is_fault(call, kind), &field, memory::FAULTS);
+        found.require((1..=1_000_000).contains(times), &format!("{field}.times"), "1 to 1,000,000");
+    }
+}
+
+fn is_plain(text: &str) -> bool {
+    text.len() <= MAX_TEXT && !text.chars().any(char::is_control)
+}
+
+/// An address, or dot-separated labels of letters, digits, `-` and `_`. A number alone is refused: `2130706433` is an
+/// address in a disguise that resolvers undo.
+fn is_host(host: &str) -> bool {
+    let label = |label: &str| {
+        let characters = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        !label.is_empty() && label.len() <= 63 && characters && !label.starts_with('-')
+    };
+    let looks_numeric = |label: &str| {
+        label.bytes().all(|byte| byte.is_ascii_digit()) || label.starts_with("0x") || label.starts_with("0X")
+    };
+    let name = host.strip_suffix('.').unwrap_or(host);
+    host.parse::<IpAddr>().is_ok()
+        || (name.len() <= 253
+            && name.split('.').all(label)
+            && !name.rsplit('.').next().is_some_and(looks_numeric))
+}
