@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::value::Attributes;
+use crate::{names::names, value::Attributes};
 
 /// An object in a target.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +19,7 @@ pub struct Account {
 }
 
 /// How an account is addressed: by the immutable id wherever it is known, else by its uid.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AccountKey {
     pub external_uid: String,
     pub immutable_id: Option<String>,
@@ -34,19 +34,11 @@ pub enum AccountState {
     Absent,
 }
 
-impl AccountState {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Enabled => "enabled",
-            Self::Disabled => "disabled",
-            Self::Absent => "absent",
-        }
-    }
-
-    pub fn named(name: &str) -> Option<Self> {
-        [Self::Enabled, Self::Disabled, Self::Absent].into_iter().find(|state| state.name() == name)
-    }
-}
+names!(AccountState {
+    Enabled "enabled",
+    Disabled "disabled",
+    Absent "absent",
+});
 
 impl Account {
     pub fn key(&self) -> AccountKey {

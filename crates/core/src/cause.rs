@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::ids::SubjectId;
+use crate::{ids::SubjectId, names::names};
 
 /// The closed list of what can cause an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -28,33 +28,17 @@ pub struct Cause {
     pub trace_id: Option<String>,
 }
 
+names!(CauseKind {
+    Api "api",
+    IdentityChange "identity_change",
+    Import "import",
+    ConnectorRevision "connector_revision",
+    Run "run",
+    Remediation "remediation",
+    Revert "revert",
+});
+
 impl CauseKind {
-    pub const ALL: [Self; 7] = [
-        Self::Api,
-        Self::IdentityChange,
-        Self::Import,
-        Self::ConnectorRevision,
-        Self::Run,
-        Self::Remediation,
-        Self::Revert,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Api => "api",
-            Self::IdentityChange => "identity_change",
-            Self::Import => "import",
-            Self::ConnectorRevision => "connector_revision",
-            Self::Run => "run",
-            Self::Remediation => "remediation",
-            Self::Revert => "revert",
-        }
-    }
-
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-
     /// Nobody asked for the operation itself: it follows from a change of the identity or of the connector.
     pub fn is_automatic(self) -> bool {
         match self {

@@ -16,7 +16,10 @@ pub enum Change {
     Set(Vec<Value>),
     Clear,
     /// Values that are already there, or already gone, are left as they are.
-    Modify { add: Vec<Value>, remove: Vec<Value> },
+    Modify {
+        add: Vec<Value>,
+        remove: Vec<Value>,
+    },
 }
 
 /// Changes by target attribute.

@@ -77,6 +77,10 @@ reasons! {
     InUse "IN_USE" FailedPrecondition,
     /// The target changed since the premise was stated; nothing was done.
     PremiseGone "PREMISE_GONE" FailedPrecondition,
+    /// The guard holds the plan until somebody approves exactly it; the facts name its digest.
+    ApprovalRequired "APPROVAL_REQUIRED" FailedPrecondition,
+    /// The conflict's operations cannot be brought to this outcome now; the facts name those possible.
+    OutcomeImpossible "OUTCOME_IMPOSSIBLE" FailedPrecondition,
     /// The finding no longer holds; nothing was done.
     Superseded "SUPERSEDED" FailedPrecondition,
     /// The read of the target or of the expected side was not provably complete.

@@ -45,3 +45,10 @@ id! {
     /// One process of a service.
     WorkerId,
 }
+
+impl SubjectId {
+    /// The fixed actor in whose name schedules start runs.
+    pub const SCHEDULE: Self = Self(Uuid::from_u128(0x0000_0000_0000_8000_8000_0000_0000_0001));
+    /// The fixed actor in whose name a connector's policies act: remediation by a run, automatic operations.
+    pub const POLICY: Self = Self(Uuid::from_u128(0x0000_0000_0000_8000_8000_0000_0000_0002));
+}

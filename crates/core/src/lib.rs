@@ -9,13 +9,23 @@
 pub mod account;
 pub mod cause;
 pub mod change;
+pub mod conflict;
 pub mod connector;
+pub mod digest;
+pub mod discrepancy;
 pub mod error;
+pub mod fingerprint;
 pub mod identity;
 pub mod ids;
 pub mod link;
+mod names;
 pub mod operation;
+pub mod remediation;
+pub mod report;
 pub mod role;
+pub mod run;
+#[cfg(test)]
+mod tables;
 pub mod value;
 
 pub use error::{Error, Kind, Reason, Violation};

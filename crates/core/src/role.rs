@@ -1,5 +1,7 @@
 //! Who may call: the roles that a token carries.
 
+use crate::names::names;
+
 /// A role in a token's `roles` claim. Default deny: a method lists the roles that may call it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
@@ -15,21 +17,11 @@ pub enum Role {
     Service,
 }
 
-impl Role {
-    pub const ALL: [Self; 5] = [Self::Admin, Self::Operator, Self::Approver, Self::Auditor, Self::Service];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::Operator => "operator",
-            Self::Approver => "approver",
-            Self::Auditor => "auditor",
-            Self::Service => "service",
-        }
-    }
-
-    /// The role of that name; an unknown name grants nothing.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.name() == name)
-    }
-}
+// An unknown name grants nothing.
+names!(Role {
+    Admin "admin",
+    Operator "operator",
+    Approver "approver",
+    Auditor "auditor",
+    Service "service",
+});

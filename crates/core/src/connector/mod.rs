@@ -13,19 +13,19 @@ use serde::{Deserialize, Serialize};
 
 pub use failure::{FailureKind, TargetFailure};
 pub use object_type::{
-    AttributeRule, Authority, CorrelationPolicy, CorrelationRule, DEFAULT_INTENT, Inverse, MatchingRule, Normaliser,
-    ObjectType, Ownership,
+    AttributeRule, Authority, CorrelationPolicy, CorrelationRule, DEFAULT_INTENT, Inverse, MatchingRule,
+    Normaliser, ObjectType, Ownership,
 };
 pub use policy::{
-    AllowedActions, CallTimeout, Concurrency, Deprovision, GuardLimit, GuardPolicy, InitialPassword, OnDeadLetter, Policies, RemediationPolicy,
-    RetryPolicy,
+    AllowedActions, CallTimeout, Concurrency, Deprovision, GuardLimit, GuardPolicy, InitialPassword,
+    OnDeadLetter, Policies, RetryPolicy,
 };
 pub use settings::{
-    LdapDialect, LdapSettings, LdapTls, MemoryFault, MemorySettings, RemoteSettings, ScimSettings, Settings, SqlDialect,
-    SqlSettings,
+    LdapDialect, LdapSettings, LdapTls, MemoryFault, MemorySettings, RemoteSettings, ScimSettings, Settings,
+    SqlDialect, SqlSettings,
 };
 
-use crate::ids::ConnectorId;
+use crate::{ids::ConnectorId, names::names};
 
 /// What a connector may do by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -61,21 +61,11 @@ pub struct Connector {
     pub updated_at: DateTime<Utc>,
 }
 
-impl Mode {
-    pub const ALL: [Self; 3] = [Self::Observe, Self::Manual, Self::Enforce];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Observe => "observe",
-            Self::Manual => "manual",
-            Self::Enforce => "enforce",
-        }
-    }
-
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|mode| mode.name() == name)
-    }
-}
+names!(Mode {
+    Observe "observe",
+    Manual "manual",
+    Enforce "enforce",
+});
 
 impl Connector {
     pub fn object_type(&self, object_class: &str, intent: &str) -> Option<&ObjectType> {

@@ -23,6 +23,7 @@ pub struct ObjectType {
 }
 
 /// The rule of one target attribute.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each named in the contract")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttributeRule {
     /// The target attribute.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::operation::DEFAULT_MAX_RETRIES;
+use crate::{discrepancy::DiscrepancyType, operation::DEFAULT_MAX_RETRIES, remediation::Remedy};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -23,14 +23,8 @@ pub struct Policies {
     pub call_timeout: CallTimeout,
     /// `enforce` without a first complete full run.
     pub skip_first_run: bool,
-    /// What a non-dry run does by itself: discrepancy type → (action, direction). Absent = report only.
-    pub remediation: BTreeMap<String, RemediationPolicy>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RemediationPolicy {
-    pub action: String,
-    pub direction: String,
+    /// What a non-dry run does by itself about each type of discrepancy. Absent = report only.
+    pub remediation: BTreeMap<DiscrepancyType, Remedy>,
 }
 
 /// Calls at once: 1–64.
@@ -77,6 +71,7 @@ pub enum Deprovision {
 }
 
 /// Which operations may be written at all. Delete is off until switched on.
+#[expect(clippy::struct_excessive_bools, reason = "one switch an action, each named in the contract")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AllowedActions {
