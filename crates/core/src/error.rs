@@ -93,6 +93,8 @@ reasons! {
     LaneBusy "LANE_BUSY" Aborted,
     /// Another process has taken over what this one had claimed.
     ClaimLost "CLAIM_LOST" Aborted,
+    /// Others changed the same rows at the same moment, time after time; nothing was done.
+    Contended "CONTENDED" Aborted,
     /// Another remediation of the discrepancy is under way.
     RemediationInFlight "REMEDIATION_IN_FLIGHT" Aborted,
     /// The resume token is older than what is kept.
