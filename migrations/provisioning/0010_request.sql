@@ -10,7 +10,7 @@ create table request (
     primary key (tenant_id, method, request_id)
 );
 call protect('request');
-grant select, insert, delete on request to xavyo_provisioning;
+grant select, insert, update, delete on request to xavyo_provisioning;
 
 -- What may be forgotten.
 create index request_age on request (tenant_id, created_at);
