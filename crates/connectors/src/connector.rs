@@ -118,7 +118,12 @@ pub trait Connector: Send + Sync + Debug {
 
     /// Accounts whose attribute equals the value, by the target's own equality, with all their attributes. At most
     /// [`MAX_PAGE`].
-    async fn find(&self, object_class: &str, attribute: &str, value: &Value) -> Result<Vec<Account>, TargetFailure>;
+    async fn find(
+        &self,
+        object_class: &str,
+        attribute: &str,
+        value: &Value,
+    ) -> Result<Vec<Account>, TargetFailure>;
 
     /// One account, by immutable id where the key has one: an object of the same uid with another immutable id is
     /// not it, and the answer is None. The uid in the answer is the current one.

@@ -18,15 +18,12 @@ mod validation;
 use std::sync::Arc;
 
 pub use connector::{
-    ALL_ATTRIBUTES, AccountUpdate, Capabilities, CheckStep, Completeness, Connector, MAX_PAGE, NewAccount, ReadItem,
-    ReadRequest,
+    ALL_ATTRIBUTES, AccountUpdate, Capabilities, CheckStep, Completeness, Connector, MAX_PAGE, NewAccount,
+    ReadItem, ReadRequest,
 };
 pub use options::{Options, Secrets};
 pub use validation::{secret_fields, validate};
-use xavyo_core::{
-    Error, Reason,
-    connector::Settings,
-};
+use xavyo_core::{Error, Reason, connector::Settings};
 
 /// Opens a connector. Lazy: no I/O happens before its first call, so that a target that is down refuses nothing here.
 ///
@@ -40,12 +37,13 @@ pub fn open(settings: &Settings, _secrets: &Secrets, options: &Options) -> Resul
     match settings {
         Settings::Ldap(_) => Err(not_implemented("ldap")),
         Settings::Sql(_) => Err(not_implemented("sql")),
-        Settings::Memory(_) => Err(not_implemented("memory")),
+        Settings::Memory(settings) => Ok(Arc::new(memory::Memory::open(settings, options)?)),
         Settings::Scim(_) => Err(not_implemented("scim")),
         Settings::Remote(_) => Err(not_implemented("remote")),
     }
 }
 
 fn not_implemented(kind: &'static str) -> Error {
-    Error::new(Reason::NotImplemented, format!("connectors of kind {kind} are not served yet")).with("kind", kind)
+    Error::new(Reason::NotImplemented, format!("connectors of kind {kind} are not served yet"))
+        .with("kind", kind)
 }

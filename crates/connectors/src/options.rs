@@ -49,6 +49,11 @@ impl Secrets {
 
 impl<F: Into<String>, S: Into<String>> FromIterator<(F, S)> for Secrets {
     fn from_iter<I: IntoIterator<Item = (F, S)>>(secrets: I) -> Self {
-        Self(secrets.into_iter().map(|(field, secret)| (field.into(), SecretString::from(secret.into()))).collect())
+        Self(
+            secrets
+                .into_iter()
+                .map(|(field, secret)| (field.into(), SecretString::from(secret.into())))
+                .collect(),
+        )
     }
 }

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use xavyo_core::{
     Violation,
     connector::{
-        LdapSettings, LdapTls, MemoryFault, MemorySettings, RemoteSettings, ScimSettings, Settings, SqlSettings,
+        LdapSettings, LdapTls, MemoryFault, MemorySettings, RemoteSettings, ScimSettings, Settings,
+        SqlSettings,
     },
 };
 
@@ -76,7 +77,8 @@ impl Findings {
     }
 
     fn certificates(&mut self, pem: Option<&str>) {
-        let fits = pem.is_none_or(|pem| pem.len() <= MAX_CERTIFICATES && pem.contains("-----BEGIN CERTIFICATE-----"));
+        let fits = pem
+            .is_none_or(|pem| pem.len() <= MAX_CERTIFICATES && pem.contains("-----BEGIN CERTIFICATE-----"));
         self.require(fits, "ca_certificates", "PEM certificates, at most 64 KiB");
     }
 
@@ -101,7 +103,11 @@ fn check_ldap(settings: &LdapSettings, options: &Options, found: &mut Findings) 
     found.host(&settings.host);
     found.require(settings.port != 0, "port", "1 to 65535");
     let clear = settings.tls == LdapTls::None;
-    found.require(!clear || options.allow_clear_text, "tls", "ldaps or start_tls: this process allows no clear text");
+    found.require(
+        !clear || options.allow_clear_text,
+        "tls",
+        "ldaps or start_tls: this process allows no clear text",
+    );
     found.certificates(settings.ca_certificates.as_deref());
     let trusts_somebody = clear || settings.ca_certificates.is_some();
     found.require(trusts_somebody, "ca_certificates", "the authorities that sign the server's certificate");
@@ -136,7 +142,11 @@ fn check_ldap(settings: &LdapSettings, options: &Options, found: &mut Findings) 
 
 fn check_sql(settings: &SqlSettings, options: &Options, found: &mut Findings) {
     if settings.host.starts_with('/') {
-        found.require(options.allow_sockets, "host", "a host name or an address: this process allows no sockets");
+        found.require(
+            options.allow_sockets,
+            "host",
+            "a host name or an address: this process allows no sockets",
+        );
         found.text(&settings.host, "host");
     } else {
         found.host(&settings.host);
@@ -205,7 +215,8 @@ fn is_plain(text: &str) -> bool {
 /// address in a disguise that resolvers undo.
 fn is_host(host: &str) -> bool {
     let label = |label: &str| {
-        let characters = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        let characters =
+            label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
         !label.is_empty() && label.len() <= 63 && characters && !label.starts_with('-')
     };
     let looks_numeric = |label: &str| {

@@ -1,2 +1,4 @@
 //! SQL.
-pub(crate) fn is_identifier(_: &str) -> bool { true }
+pub(crate) fn is_identifier(_: &str) -> bool {
+    true
+}
