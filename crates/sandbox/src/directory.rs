@@ -97,7 +97,11 @@ fn base() -> Result<PathBuf> {
 /// Removes the directories whose makers are dead.
 fn sweep(base: &Path) {
     let Ok(entries) = fs::read_dir(base) else { return };
-    for lock in entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "lock")) {
+    for lock in entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "lock"))
+    {
         let Ok(file) = File::open(&lock) else { continue };
         if file.try_lock().is_ok() {
             let directory = lock.with_extension("");

@@ -45,7 +45,8 @@ impl Keys {
 
     /// The public half, as a JWKS document (RFC 7517).
     pub fn jwks(&self) -> Result<String> {
-        let mut key = Jwk::from_encoding_key(&self.signer, Algorithm::EdDSA).context("cannot derive a public key")?;
+        let mut key =
+            Jwk::from_encoding_key(&self.signer, Algorithm::EdDSA).context("cannot derive a public key")?;
         key.common.key_id = Some(self.id.clone());
         Ok(json!({ "keys": [key] }).to_string())
     }

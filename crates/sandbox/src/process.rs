@@ -155,7 +155,8 @@ impl Process {
     }
 
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a process has an id")?;
+        let id =
+            i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a process has an id")?;
         match kill_process(id, signal) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
             Err(error) => Err(error).context("cannot signal a child"),
@@ -182,7 +183,11 @@ impl Process {
     }
 
     /// Waits until `is_ready` says so. An end before that, or `limit`, is an error that shows the end of the log.
-    pub async fn ready<T>(&mut self, limit: Duration, mut is_ready: impl AsyncFnMut() -> Option<T>) -> Result<T> {
+    pub async fn ready<T>(
+        &mut self,
+        limit: Duration,
+        mut is_ready: impl AsyncFnMut() -> Option<T>,
+    ) -> Result<T> {
         let deadline = Instant::now() + limit;
         loop {
             if let Some(answer) = is_ready().await {

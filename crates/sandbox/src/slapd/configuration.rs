@@ -68,7 +68,12 @@ index objectClass,reqStart eq"
     Ok(())
 }
 
-fn write_people_database(text: &mut String, options: &Options, directory: &str, password: &str) -> Result<()> {
+fn write_people_database(
+    text: &mut String,
+    options: &Options,
+    directory: &str,
+    password: &str,
+) -> Result<()> {
     writeln!(
         text,
         "
@@ -102,7 +107,11 @@ mod tests {
 
     #[test]
     fn the_ledger_stands_before_the_database_that_it_records() {
-        let options = Options { ledger: true, size_limit: Some(10), hidden: vec!["ou=secret,dc=example,dc=org".into()] };
+        let options = Options {
+            ledger: true,
+            size_limit: Some(10),
+            hidden: vec!["ou=secret,dc=example,dc=org".into()],
+        };
 
         let text = text(&options, "/d", "p").unwrap();
 

@@ -135,7 +135,9 @@ impl Slapd {
 }
 
 /// Attributes as `ldap3` wants them: each name once, with all its values.
-pub fn values_by_name<'a>(attributes: &[(&'a str, &'a str)]) -> Vec<(&'a str, std::collections::HashSet<&'a str>)> {
+pub fn values_by_name<'a>(
+    attributes: &[(&'a str, &'a str)],
+) -> Vec<(&'a str, std::collections::HashSet<&'a str>)> {
     let mut by_name: Vec<(&str, std::collections::HashSet<&str>)> = Vec::new();
     for (name, value) in attributes {
         match by_name.iter_mut().find(|(known, _)| known == name) {
@@ -176,7 +178,11 @@ fn lay(directory: &PrivateDirectory, user: &User, binary: &PathBuf, authority: &
 }
 
 /// Starts it under ports that nobody uses.
-async fn serve_somewhere(directory: &PrivateDirectory, user: &User, password: &str) -> Result<(Process, Ports)> {
+async fn serve_somewhere(
+    directory: &PrivateDirectory,
+    user: &User,
+    password: &str,
+) -> Result<(Process, Ports)> {
     let mut tries = 1;
     loop {
         let ports = free_ports()?;

@@ -1,0 +1,33 @@
+//! Cargo, as every command here calls it.
+
+use std::{env, process::Command};
+
+use anyhow::Result;
+
+use crate::{
+    program::run,
+    terminal,
+    workspace::{SERVICES, root},
+};
+
+pub fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    // What cargo told this program about itself is not about what it builds now.
+    for (name, _) in env::vars_os() {
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+        {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Builds what the sandbox's programs need: themselves and both services.
+pub fn build() -> Result<()> {
+    terminal::heading("build");
+    let packages = SERVICES.iter().flat_map(|service| ["--package".to_owned(), format!("xavyo-{service}")]);
+    run(cargo().args(["build", "--bins", "--package", "xavyo-sandbox"]).args(packages))
+}

@@ -1,0 +1,27 @@
+//! Running commands, and the sandbox's programs.
+
+use std::{os::unix::process::CommandExt, process::Command};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{cargo, workspace};
+
+/// Runs a command to its end in the workspace's top folder; a failing one is an error.
+pub fn run(command: &mut Command) -> Result<()> {
+    let status =
+        command.current_dir(workspace::root()).status().with_context(|| format!("cannot run {command:?}"))?;
+    if !status.success() {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let first = command.get_args().next().unwrap_or_default().to_string_lossy().into_owned();
+        bail!("`{name} {first}` failed: {status}");
+    }
+    Ok(())
+}
+
+/// Builds the services and the sandbox, and turns into the sandbox's program: signals and the terminal are its own.
+pub fn become_program(name: &str, arguments: &[&str]) -> Result<()> {
+    cargo::build()?;
+    let path = workspace::binaries()?.join(name);
+    let failure = Command::new(&path).args(arguments).exec();
+    Err(failure).with_context(|| format!("cannot run {}", path.display()))
+}

@@ -1,0 +1,36 @@
+//! Every test of the workspace, on one private Postgres.
+
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+
+use crate::{cargo::cargo, program, shared_postgres::SharedPostgres, terminal};
+
+/// Where the sandbox's tests look for a Postgres that runs already.
+const SHARED: &str = "XAVYO_SANDBOX_POSTGRES";
+
+/// Builds everything once, tests and the services that they start, then runs what matches.
+pub fn run(filter: Option<&str>) -> Result<()> {
+    terminal::heading("build everything");
+    program::run(cargo().args(["build", "--workspace", "--all-targets"]))?;
+    terminal::heading("start Postgres");
+    let postgres = SharedPostgres::start()?;
+    terminal::heading("test");
+    program::run(runner().args(filter).env(SHARED, postgres.sockets()?))
+}
+
+/// cargo-nextest where it is installed: it runs the tests of all crates side by side.
+fn runner() -> Command {
+    let mut command = cargo();
+    if has_nextest() {
+        command.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
+    } else {
+        command.args(["test", "--workspace", "--all-targets", "--no-fail-fast"]);
+    }
+    command
+}
+
+fn has_nextest() -> bool {
+    let asked = cargo().args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    asked.is_ok_and(|status| status.success())
+}
