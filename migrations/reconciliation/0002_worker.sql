@@ -2,8 +2,6 @@
 -- for others once its lease has run out, on this database's clock. Belongs to no tenant, holds nothing of theirs.
 create table worker (
     id uuid primary key,
-    -- For people who look for the machine behind an id.
-    host text not null,
     started_at timestamptz not null,
     lease_until timestamptz not null
 );

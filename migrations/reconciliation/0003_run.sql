@@ -4,8 +4,6 @@ create table run (
     tenant_id uuid not null,
     id uuid not null,
     connector_id uuid not null,
-    -- As it was called when the run was asked for: the connector lives in the other service's database.
-    connector_name text not null,
     -- The revision of scope, mapping, correlation and policies that it judges by; known once prepared.
     connector_revision integer,
 
@@ -34,9 +32,8 @@ create table run (
     worker_id uuid,
     fence bigint not null default 0,
 
-    -- A smaller target than the baseline is accepted down to this count, for the given reason.
+    -- A smaller target than the baseline is accepted down to this count, for the reason given.
     accept_count_at_least bigint check (accept_count_at_least >= 0),
-    accept_reason text,
 
     -- Progress. The sequence rises with every save: watchers resume by it.
     progress_sequence bigint not null default 0,
@@ -44,7 +41,7 @@ create table run (
     -- The expected number of accounts: the baseline's, once known.
     accounts_expected bigint,
     -- When the stream of accounts began to flow: rates and the ETA count from here.
-    compare_started_at timestamptz,
+    reading_started_at timestamptz,
     missing_found bigint not null default 0,
     orphan_found bigint not null default 0,
     mismatch_found bigint not null default 0,
@@ -53,12 +50,10 @@ create table run (
     deleted_found bigint not null default 0,
     -- Counted apart, never discrepancies.
     in_flight bigint not null default 0,
-    -- Of those, held by a dead letter.
-    dead_letter bigint not null default 0,
     protected bigint not null default 0,
     unevaluable bigint not null default 0,
     -- Findings that somebody ignores.
-    suppressed bigint not null default 0,
+    ignored bigint not null default 0,
     -- Links that now carry the account's new uid: no finding.
     renamed bigint not null default 0,
     calls_made bigint not null default 0,
@@ -102,7 +97,7 @@ create table run (
     constraint run_stop_says_who
         check ((stop_request is null) = (stop_requested_by is null)
             and (stop_request is null) = (stop_requested_at is null)),
-    constraint run_acceptance_says_why check ((accept_count_at_least is null) = (accept_reason is null)),
+    constraint run_acceptance_says_why check (accept_count_at_least is null or reason is not null),
     constraint run_approval_says_who
         check ((approved_by is null) = (approved_at is null) and (approved_by is null or plan_digest is not null)),
     constraint run_of_a_schedule_has_its_slot check ((schedule_id is null) = (slot_at is null)),

@@ -6,8 +6,6 @@ create table discrepancy (
     -- The revision of the connector that it was judged by.
     connector_revision integer not null,
     run_id uuid not null,
-    -- What a dry run found may be remediated by a person, but supersedes nothing.
-    dry_run boolean not null,
     discrepancy_type text not null
         check (discrepancy_type in ('missing', 'orphan', 'mismatch', 'collision', 'unlinked', 'deleted')),
     object_class text not null,
@@ -23,8 +21,6 @@ create table discrepancy (
     actual_value text,
     -- A collision's edges, an orphan's near matches, an unlinked account's one: identity, account, score, reasons.
     candidates jsonb not null default '[]',
-    -- What else the run knew: states of the identity, the account, the link.
-    details jsonb,
 
     -- What is the same finding in another run: connector, type, identity, immutable id else uid, attribute and, for a
     -- mismatch, both values. Ignores and supersession go by it.
@@ -39,8 +35,9 @@ create table discrepancy (
 
     resolution_status text not null default 'pending'
         check (resolution_status in ('pending', 'resolved', 'ignored')),
-    resolution text check (resolution in ('remediated', 'superseded', 'no_longer_present')),
+    -- How it was settled, in words: what remediated it, `superseded`, `no longer present`; why it is ignored.
     resolution_note text,
+    -- The later finding, if that is what superseded it.
     superseded_by_id uuid,
     resolved_at timestamptz,
     -- A person, or the fixed actor of runs.
@@ -62,9 +59,9 @@ create table discrepancy (
     constraint discrepancy_final_has_end
         check ((resolution_status = 'pending') = (resolved_at is null)),
     constraint discrepancy_resolved_says_how
-        check ((resolution_status = 'resolved') = (resolution is not null)),
-    constraint discrepancy_superseded_names_by
-        check ((superseded_by_id is not null) = (resolution is not null and resolution = 'superseded')),
+        check (resolution_status <> 'resolved' or resolution_note is not null),
+    constraint discrepancy_superseded_is_resolved
+        check (superseded_by_id is null or resolution_status = 'resolved'),
     constraint discrepancy_suggestion_is_whole check ((suggested_action is null) = (suggested_direction is null)),
     constraint discrepancy_plan_is_whole check ((planned_action is null) = (planned_direction is null))
 );

@@ -1,5 +1,5 @@
 -- A finding that somebody decided to live with. It binds to the fingerprint, not to a row: the same finding of a later
--- run is counted as suppressed and gets no row.
+-- run is counted apart and gets no row.
 create table ignore (
     tenant_id uuid not null,
     id uuid not null,
