@@ -31,8 +31,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         .extern_path(".google.protobuf", "::pbjson_types")
         .skip_debug([".xavyo.provisioning.v1.ConnectorSecrets"])
         .include_file("xavyo.rs")
-        .compile_fds(all)?;
+        .compile_fds_with_config(all, names())?;
     Ok(())
+}
+
+/// Every message knows its full name: page tokens are bound to it.
+fn names() -> tonic_prost_build::Config {
+    let mut config = tonic_prost_build::Config::new();
+    config.enable_type_names();
+    config
 }
 
 fn find(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
