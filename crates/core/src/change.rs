@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::value::Value;
+use crate::{account::AccountState, value::Value};
 
 /// The reserved attribute by which an update enables or disables an account.
 pub const ACCOUNT_STATE: &str = "account_state";
@@ -24,6 +24,17 @@ pub enum Change {
 
 /// Changes by target attribute.
 pub type Changes = BTreeMap<String, Change>;
+
+/// The state that changes ask for by the reserved attribute, if they do.
+pub fn wanted_state(changes: &Changes) -> Option<AccountState> {
+    match changes.get(ACCOUNT_STATE) {
+        Some(Change::Set(values)) => match values.as_slice() {
+            [Value::Text(name)] => AccountState::named(name),
+            _ => None,
+        },
+        Some(Change::Clear | Change::Modify { .. }) | None => None,
+    }
+}
 
 impl Change {
     /// Writing a whole value twice leaves what writing it once does; adding or removing need not.

@@ -5,10 +5,12 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{
+    account::AccountState,
     cause::Cause,
-    change::Changes,
+    change::{self, Changes},
     error::Error,
     ids::{ConflictId, ConnectorId, IdentityId, LaneId, OperationId, SubjectId},
     names::names,
@@ -133,12 +135,17 @@ pub struct Operation {
     pub conflict_id: Option<ConflictId>,
     pub hold_reason: Option<HoldReason>,
     pub crash_count: i32,
+    /// Attempts made so far.
+    pub attempts: i32,
     /// An attempt ended without its outcome being known: the account is read before anything is written again.
     pub outcome_unknown: bool,
     pub merged_into: Option<OperationId>,
     /// A later delete took over; a dead letter so marked cannot be retried.
     pub overtaken: bool,
+    /// When its first attempt began.
+    pub first_claimed_at: Option<DateTime<Utc>>,
     pub cause: Cause,
+    pub request_id: Option<Uuid>,
     pub resolution_notes: Option<String>,
     pub resolved_by: Option<SubjectId>,
     pub resolved_at: Option<DateTime<Utc>>,
@@ -186,6 +193,13 @@ names!(HoldReason {
     Guard "guard",
     Conflict "conflict",
 });
+
+impl Operation {
+    /// The state that an update asks for: enable or disable. None = it leaves the state alone.
+    pub fn wanted_state(&self) -> Option<AccountState> {
+        change::wanted_state(&self.payload)
+    }
+}
 
 impl OperationStatus {
     /// Nothing moves it any more; it stands in the history.

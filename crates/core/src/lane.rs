@@ -1,0 +1,157 @@
+//! How many operations at the head of a lane one claim may take.
+//!
+//! Order in a lane is strict, so several at once are several calls one after the other under one claim. If the worker
+//! dies in between, which of them arrived is unknown: that is only bearable where writing again does no harm.
+
+use crate::{
+    change::{ACCOUNT_STATE, Change},
+    operation::{Operation, OperationStatus, OperationType},
+};
+
+/// How many of `operations`, the first ones of a lane in order, may be claimed together. 0 when the first may not run.
+///
+/// More than one only for a run of updates that set whole values of attributes, on a connector whose updates may be
+/// repeated (`repeatable`), in a lane that does not run singly. Operations that share one unknown outcome are taken
+/// together whatever the lane says: the account is read once for all of them.
+pub fn claimable_prefix(operations: &[Operation], repeatable: bool, runs_singly: bool) -> usize {
+    let ready = operations.iter().take_while(|operation| may_run(operation)).count();
+    let ready = &operations[..ready];
+    let unknown = ready.iter().take_while(|operation| operation.outcome_unknown).count();
+    if unknown > 1 && ready[..unknown].iter().all(only_sets_values) {
+        return unknown;
+    }
+    if runs_singly || !repeatable || unknown > 0 {
+        return ready.len().min(1);
+    }
+    match ready.iter().take_while(|operation| only_sets_values(operation)).count() {
+        0 => ready.len().min(1),
+        several => several,
+    }
+}
+
+/// Held operations and whatever has another state stand still, and everything behind them.
+fn may_run(operation: &Operation) -> bool {
+    let runs = match operation.status {
+        OperationStatus::Pending | OperationStatus::Failed => true,
+        OperationStatus::InProgress
+        | OperationStatus::Completed
+        | OperationStatus::DeadLetter
+        | OperationStatus::AwaitingSystem
+        | OperationStatus::Resolved
+        | OperationStatus::Cancelled => false,
+    };
+    runs && operation.hold_reason.is_none()
+}
+
+/// Writing it twice leaves what writing it once does. A premise is of its own moment; a computed payload, a state or
+/// values added and removed are not repeatable.
+fn only_sets_values(operation: &Operation) -> bool {
+    operation.operation_type == OperationType::Update
+        && operation.precondition.is_none()
+        && operation.not_before.is_none()
+        && !operation.payload.is_empty()
+        && !operation.payload.contains_key(ACCOUNT_STATE)
+        && operation.payload.values().all(Change::sets_whole_value)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        cause::{Cause, CauseKind},
+        change::Changes,
+        ids::{ConnectorId, LaneId, OperationId, SubjectId},
+        operation::HoldReason,
+        value::Value,
+    };
+
+    fn update() -> Operation {
+        Operation {
+            id: OperationId(Uuid::nil()),
+            connector_id: ConnectorId(Uuid::nil()),
+            connector_name: "hr".to_owned(),
+            connector_revision: 1,
+            identity_id: None,
+            operation_type: OperationType::Update,
+            object_class: "account".to_owned(),
+            intent: "default".to_owned(),
+            target_uid: Some("ann".to_owned()),
+            status: OperationStatus::Pending,
+            priority: 50,
+            retry_count: 0,
+            max_retries: 10,
+            failure: None,
+            payload: Changes::from([("mail".to_owned(), Change::Set(vec![Value::from("a@x")]))]),
+            precondition: None,
+            lane_id: LaneId(Uuid::nil()),
+            sequence: 1,
+            not_before: None,
+            next_attempt_at: None,
+            blocked_by: None,
+            conflict_id: None,
+            hold_reason: None,
+            crash_count: 0,
+            attempts: 0,
+            outcome_unknown: false,
+            merged_into: None,
+            overtaken: false,
+            first_claimed_at: None,
+            cause: Cause {
+                kind: CauseKind::Api,
+                id: None,
+                requested_by: SubjectId(Uuid::nil()),
+                reason: None,
+                trace_id: None,
+            },
+            request_id: None,
+            resolution_notes: None,
+            resolved_by: None,
+            resolved_at: None,
+            created_at: DateTime::UNIX_EPOCH,
+            updated_at: DateTime::UNIX_EPOCH,
+            completed_at: None,
+            version: 1,
+        }
+    }
+
+    fn delete() -> Operation {
+        Operation { operation_type: OperationType::Delete, payload: Changes::new(), ..update() }
+    }
+
+    fn unknown() -> Operation {
+        Operation { outcome_unknown: true, ..update() }
+    }
+
+    #[test]
+    fn a_run_of_updates_that_set_whole_values_is_claimed_at_once() {
+        assert_eq!(claimable_prefix(&[update(), update(), delete(), update()], true, false), 2);
+    }
+
+    #[test]
+    fn one_at_a_time_where_repeating_could_do_harm() {
+        let removes = Change::Modify { add: vec![], remove: vec![Value::from("x")] };
+        let removal = Operation { payload: Changes::from([("mail".to_owned(), removal)]), ..update() };
+        assert_eq!(claimable_prefix(&[update(), update()], false, false), 1);
+        assert_eq!(claimable_prefix(&[update(), update()], true, true), 1);
+        assert_eq!(claimable_prefix(&[delete(), update()], true, false), 1);
+        assert_eq!(claimable_prefix(&[removal, update()], true, false), 1);
+    }
+
+    #[test]
+    fn nothing_passes_what_stands_still() {
+        let held = Operation { hold_reason: Some(HoldReason::Guard), ..update() };
+        let waiting = Operation { status: OperationStatus::AwaitingSystem, ..update() };
+        assert_eq!(claimable_prefix(&[held, update()], true, false), 0);
+        assert_eq!(claimable_prefix(&[update(), waiting, update()], true, false), 1);
+        assert_eq!(claimable_prefix(&[], true, false), 0);
+    }
+
+    #[test]
+    fn operations_of_one_unknown_outcome_are_read_together() {
+        assert_eq!(claimable_prefix(&[unknown(), unknown(), update()], true, true), 2);
+        assert_eq!(claimable_prefix(&[unknown(), update()], true, false), 1);
+    }
+}
