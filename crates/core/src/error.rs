@@ -53,6 +53,8 @@ reasons! {
     RemediationNotAllowed "REMEDIATION_NOT_ALLOWED" InvalidArgument,
     /// The attribute's mapping has no inverse expression.
     NoInverseMapping "NO_INVERSE_MAPPING" FailedPrecondition,
+    /// An expression of the mapping failed; the message says where and why.
+    ExpressionFailed "EXPRESSION_FAILED" FailedPrecondition,
     /// No such resource, or not this tenant's.
     NotFound "NOT_FOUND" NotFound,
     /// The name, source key or link is taken.

@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn one_at_a_time_where_repeating_could_do_harm() {
         let removes = Change::Modify { add: vec![], remove: vec![Value::from("x")] };
-        let removal = Operation { payload: Changes::from([("mail".to_owned(), removal)]), ..update() };
+        let removal = Operation { payload: Changes::from([("mail".to_owned(), removes)]), ..update() };
         assert_eq!(claimable_prefix(&[update(), update()], false, false), 1);
         assert_eq!(claimable_prefix(&[update(), update()], true, true), 1);
         assert_eq!(claimable_prefix(&[delete(), update()], true, false), 1);

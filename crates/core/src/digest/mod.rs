@@ -4,8 +4,11 @@
 //! Stored beside links and sent between the services: the same input gives the same digest on every machine and in
 //! every version of the same name.
 
+mod attributes;
+
 use std::fmt;
 
+pub use attributes::{actual, expected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The first 128 bits of a BLAKE3 hash. Shown as 32 hex digits.
