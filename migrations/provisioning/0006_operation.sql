@@ -94,7 +94,7 @@ create view operation_now with (security_invoker = true) as
                when l.blocked_by_operation_id <> o.id and o.status = 'pending'
                then l.blocked_by_operation_id
            end as blocked_by_operation_id,
-           o.conflict_id, o.hold_reason, o.crash_count, o.attempts, o.outcome_unknown, o.overtaken,
+           o.conflict_id, o.hold_reason, o.crash_count, o.attempts, o.outcome_unknown, o.overtaken, o.first_claimed_at,
            null::uuid as merged_into_operation_id,
            o.cause_kind, o.cause_id, o.requested_by, o.reason, o.trace_id, o.request_id,
            null::text as resolution_notes, null::uuid as resolved_by, null::timestamptz as resolved_at,

@@ -60,7 +60,7 @@ create view operation_past with (security_invoker = true) as
            lane_id, sequence, not_before, null::timestamptz as next_attempt_at,
            null::uuid as blocked_by_operation_id,
            conflict_id, null::text as hold_reason, crash_count, attempts, false as outcome_unknown,
-           false as overtaken,
+           false as overtaken, null::timestamptz as first_claimed_at,
            merged_into_operation_id,
            cause_kind, cause_id, requested_by, reason, trace_id, request_id,
            resolution_notes, resolved_by, resolved_at,

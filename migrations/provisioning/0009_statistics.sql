@@ -14,7 +14,8 @@ create table operation_delta (
     primary key (tenant_id, id)
 );
 call protect('operation_delta');
-grant select, insert, delete on operation_delta to xavyo_provisioning;
+-- update: the folder locks the rows it takes.
+grant select, insert, update, delete on operation_delta to xavyo_provisioning;
 
 create table operation_count (
     tenant_id uuid not null,

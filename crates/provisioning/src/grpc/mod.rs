@@ -1,0 +1,5 @@
+//! The services of the contract. A handler says who calls, parses, asks one use case, and answers; nothing else.
+
+pub mod audit;
+pub mod conflict;
+pub mod operation;

@@ -1,0 +1,44 @@
+//! Opening the service: what it needs, its worker, its gRPC services.
+
+use xavyo_runtime::{Runtime, Service, StartError};
+use xavyo_wire::{
+    descriptor,
+    page::Tokens,
+    pb::provisioning as pb,
+    status::{Domain, serve_as, status},
+};
+
+use crate::{
+    crash,
+    grpc::{audit::AuditServer, conflict::ConflictServer, operation::OperationServer},
+    operations::Operations,
+    programs::Programs,
+    secrets::Vault,
+    settings::Settings,
+    targets::Targets,
+    worker::{Engine, Nudge},
+};
+
+/// Opens the service and starts its worker. No database is needed yet: it is waited for.
+pub async fn start(settings: Settings, runtime: &mut Runtime) -> Result<Service, StartError> {
+    crash::arm();
+    serve_as(Domain::Provisioning);
+    let database = runtime.database.clone();
+    let clock = runtime.clock.clone();
+    let tokens = Tokens::new(runtime.keys.derive("xavyo provisioning page tokens v1"));
+    let vault = Vault::new(runtime.keys.clone(), clock.clone());
+    let programs = Programs::default();
+    let targets =
+        Targets::new(database.clone(), vault.clone(), programs.clone(), settings.connector_options());
+    let nudge = Nudge::default();
+    let operations = Operations::new(database.clone(), clock.clone(), nudge.clone(), runtime.stop());
+    Engine::new(database, clock, targets, nudge, settings.worker_limits()).start(&mut runtime.tasks);
+    Ok(Service::new(status)
+        .describe(descriptor::PROVISIONING)
+        .add(pb::operation_service_server::OperationServiceServer::new(OperationServer {
+            operations,
+            tokens,
+        }))
+        .add(pb::conflict_service_server::ConflictServiceServer::new(ConflictServer))
+        .add(pb::audit_service_server::AuditServiceServer::new(AuditServer)))
+}

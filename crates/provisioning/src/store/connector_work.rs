@@ -1,0 +1,208 @@
+//! Where work is found: pairs of tenant and connector, without payload, outside row-level security.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+use xavyo_core::{
+    error::Result,
+    ids::{ConnectorId, TenantId},
+};
+use xavyo_runtime::db;
+
+/// A connector of a tenant, as a place where work may be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Pair {
+    pub tenant: TenantId,
+    pub connector: ConnectorId,
+}
+
+/// Pairs that are due and whose target is not known to be down, the longest due first.
+pub async fn find_due(connection: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> Result<Vec<Pair>> {
+    let rows = sqlx::query!(
+        "select tenant_id, connector_id
+           from connector_work
+          where due_at <= $1 and not paused and breaker <> 'open'
+          order by due_at
+          limit $2",
+        now,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(db::failed)?;
+    Ok(rows.into_iter().map(|row| pair(row.tenant_id, row.connector_id)).collect())
+}
+
+/// All pairs, a page of `limit` after `after`: for the folder of statistics and other housekeeping.
+pub async fn page(connection: &mut PgConnection, after: Option<Pair>, limit: i64) -> Result<Vec<Pair>> {
+    let rows = sqlx::query!(
+        "select tenant_id, connector_id
+           from connector_work
+          where $1::uuid is null or (tenant_id, connector_id) > ($1, $2)
+          order by tenant_id, connector_id
+          limit $3",
+        after.map(|pair| pair.tenant.0),
+        after.map(|pair| pair.connector.0),
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(db::failed)?;
+    Ok(rows.into_iter().map(|row| pair(row.tenant_id, row.connector_id)).collect())
+}
+
+/// The pairs of connectors have something to do from `at` on. Writes only those that were idle or due later.
+pub async fn set_due(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    connectors: &[ConnectorId],
+    at: DateTime<Utc>,
+) -> Result<()> {
+    let ids: Vec<Uuid> = connectors.iter().map(|id| id.0).collect();
+    sqlx::query!(
+        "with idle as materialized (
+             select connector_id
+               from connector_work
+              where tenant_id = $1 and connector_id = any($2) and (due_at is null or due_at > $3)
+              order by connector_id
+                for no key update)
+         update connector_work
+            set due_at = $3
+           from idle
+          where connector_work.tenant_id = $1 and connector_work.connector_id = idle.connector_id",
+        tenant.0,
+        &ids,
+        at,
+    )
+    .execute(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(())
+}
+
+/// Locks the connector against enqueues, so that the pair may be called idle: enqueues hold its row shared until they
+/// commit. False when one is under way.
+pub async fn lock_against_enqueues(tx: &mut PgConnection, pair: Pair) -> Result<bool> {
+    let locked = sqlx::query_scalar!(
+        "select id from connector where tenant_id = $1 and id = $2 for update skip locked",
+        pair.tenant.0,
+        pair.connector.0,
+    )
+    .fetch_optional(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(locked.is_some())
+}
+
+/// Says when to look at the pair again; null = when something is enqueued.
+pub async fn save_due(tx: &mut PgConnection, pair: Pair, due_at: Option<DateTime<Utc>>) -> Result<()> {
+    sqlx::query!(
+        "update connector_work
+            set due_at = $3
+          where tenant_id = $1 and connector_id = $2 and due_at is distinct from $3",
+        pair.tenant.0,
+        pair.connector.0,
+        due_at,
+    )
+    .execute(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(())
+}
+
+/// The target is down: nothing is claimed until a probe, due at `probe_at`, gets an answer.
+pub async fn open_breaker(tx: &mut PgConnection, pair: Pair, probe_at: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "update connector_work
+            set breaker = 'open', probe_at = $3
+          where tenant_id = $1 and connector_id = $2 and breaker <> 'open'",
+        pair.tenant.0,
+        pair.connector.0,
+        probe_at,
+    )
+    .execute(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(())
+}
+
+/// Pairs whose probe is due. Each is taken by one process: its next probe is put off by `lease` at once.
+pub async fn claim_probes(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    lease_until: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<(Pair, i32)>> {
+    let rows = sqlx::query!(
+        "with due as materialized (
+             select tenant_id, connector_id
+               from connector_work
+              where probe_at <= $1 and not paused
+              order by probe_at
+              limit $3
+                for no key update skip locked)
+         update connector_work work
+            set probe_at = $2
+           from due
+          where work.tenant_id = due.tenant_id and work.connector_id = due.connector_id
+      returning work.tenant_id, work.connector_id, work.failed_probes",
+        now,
+        lease_until,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(db::failed)?;
+    Ok(rows.into_iter().map(|row| (pair(row.tenant_id, row.connector_id), row.failed_probes)).collect())
+}
+
+pub async fn probe_failed(tx: &mut PgConnection, pair: Pair, next_probe_at: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "update connector_work
+            set probe_at = $3, failed_probes = failed_probes + 1
+          where tenant_id = $1 and connector_id = $2 and breaker = 'open'",
+        pair.tenant.0,
+        pair.connector.0,
+        next_probe_at,
+    )
+    .execute(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(())
+}
+
+/// The target answered: claims run again, from `now` on.
+pub async fn close_breaker(tx: &mut PgConnection, pair: Pair, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "update connector_work
+            set breaker = 'closed', probe_at = null, failed_probes = 0, ramp_started_at = $3, due_at = $3
+          where tenant_id = $1 and connector_id = $2",
+        pair.tenant.0,
+        pair.connector.0,
+        now,
+    )
+    .execute(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(())
+}
+
+/// Whether the pair's target is known to be down.
+pub async fn breaker_is_open(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    connector: ConnectorId,
+) -> Result<bool> {
+    let open = sqlx::query_scalar!(
+        r#"select breaker = 'open' as "open!" from connector_work where tenant_id = $1 and connector_id = $2"#,
+        tenant.0,
+        connector.0,
+    )
+    .fetch_optional(tx)
+    .await.map_err(db::failed)?;
+    Ok(open.unwrap_or(false))
+}
+
+fn pair(tenant: Uuid, connector: Uuid) -> Pair {
+    Pair { tenant: TenantId(tenant), connector: ConnectorId(connector) }
+}

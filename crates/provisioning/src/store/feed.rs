@@ -1,0 +1,65 @@
+//! The feed of WatchOperations: the log in the order (transaction, id), served only below the oldest running
+//! transaction. Ids alone are not the order of commits; with this bound no later commit can come in between.
+
+use serde::{Deserialize, Serialize};
+use sqlx::{FromRow, PgConnection};
+use uuid::Uuid;
+use xavyo_core::{error::Result, ids::TenantId};
+use xavyo_runtime::db;
+
+use super::log::Line;
+
+/// A place in the feed: everything up to and including it was served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    pub transaction: i64,
+    pub id: Uuid,
+}
+
+#[derive(FromRow)]
+struct FeedRow {
+    transaction: i64,
+    #[sqlx(flatten)]
+    line: Line,
+}
+
+/// Where the feed ends now: what commits from here on comes after it.
+pub async fn end(tx: &mut PgConnection) -> Result<Place> {
+    let transaction =
+        sqlx::query_scalar!(r#"select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as "horizon!""#)
+            .fetch_one(tx)
+            .await
+            .map_err(db::failed)?;
+    Ok(Place { transaction: transaction - 1, id: Uuid::max() })
+}
+
+/// Up to `limit` lines after `after`, in order, each with its place.
+pub async fn page(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    after: Place,
+    limit: i64,
+) -> Result<Vec<(Place, Line)>> {
+    let rows: Vec<FeedRow> = sqlx::query_as(
+        r#"select transaction_id::text::bigint as transaction,
+                  id, operation_id, connector_id, "timestamp", level, message, event, from_status, to_status,
+                  actor, fence
+             from operation_log
+            where tenant_id = $1
+              and (transaction_id, id) > ($2::text::xid8, $3)
+              and transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+            order by transaction_id, id
+            limit $4"#,
+    )
+    .bind(tenant.0)
+    .bind(after.transaction.to_string())
+    .bind(after.id)
+    .bind(limit)
+    .fetch_all(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (Place { transaction: row.transaction, id: row.line.id }, row.line))
+        .collect())
+}

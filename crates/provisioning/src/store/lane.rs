@@ -1,0 +1,436 @@
+//! Lanes: finding or making the lane of an account, claiming, releasing, and what may be claimed next.
+//!
+//! Lock order: whoever locks several lanes locks them in id order (`ensure`, `lock`); claims skip what is locked.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+use xavyo_core::{
+    error::Result,
+    ids::{ConnectorId, LaneId, OperationId, TenantId, WorkerId},
+};
+use xavyo_runtime::db;
+
+/// The most operations a lane holds.
+pub const MAX_LENGTH: i32 = 1_000;
+
+/// A lane as it was locked.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    pub id: LaneId,
+    pub fence: i64,
+    pub next_sequence: i64,
+    pub length: i32,
+    pub runs_singly: bool,
+    pub claimed: Option<ClaimedRange>,
+}
+
+/// The operations of a lane that a worker has in hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClaimedRange {
+    pub worker: WorkerId,
+    pub from: i64,
+    pub through: i64,
+    pub at: DateTime<Utc>,
+}
+
+/// What a claim writes to one lane.
+#[derive(Clone, Copy, Debug)]
+pub struct Grant {
+    pub lane: LaneId,
+    pub from: i64,
+    pub through: i64,
+}
+
+/// A lane given back under its fence.
+#[derive(Clone, Copy, Debug)]
+pub struct Release {
+    pub lane: LaneId,
+    pub fence: i64,
+    /// Whether the next claim takes one operation only.
+    pub runs_singly: bool,
+}
+
+struct LaneRow {
+    id: Uuid,
+    fence: i64,
+    next_sequence: i64,
+    length: i32,
+    runs_singly: bool,
+    worker_id: Option<Uuid>,
+    claimed_from: Option<i64>,
+    claimed_through: Option<i64>,
+    claimed_at: Option<DateTime<Utc>>,
+}
+
+impl From<LaneRow> for Lane {
+    fn from(row: LaneRow) -> Self {
+        let claimed = match (row.worker_id, row.claimed_from, row.claimed_through, row.claimed_at) {
+            (Some(worker), Some(from), Some(through), Some(at)) => {
+                Some(ClaimedRange { worker: WorkerId(worker), from, through, at })
+            }
+            _ => None,
+        };
+        Self {
+            id: LaneId(row.id),
+            fence: row.fence,
+            next_sequence: row.next_sequence,
+            length: row.length,
+            runs_singly: row.runs_singly,
+            claimed,
+        }
+    }
+}
+
+/// A lane to be made.
+#[derive(Clone, Debug)]
+pub struct NewLane {
+    pub id: LaneId,
+    pub connector_id: ConnectorId,
+    pub object_class: String,
+    pub intent: String,
+}
+
+pub async fn insert(tx: &mut PgConnection, tenant: TenantId, lanes: &[NewLane]) -> Result<()> {
+    let ids: Vec<Uuid> = lanes.iter().map(|lane| lane.id.0).collect();
+    let connectors: Vec<Uuid> = lanes.iter().map(|lane| lane.connector_id.0).collect();
+    let classes: Vec<String> = lanes.iter().map(|lane| lane.object_class.clone()).collect();
+    let intents: Vec<String> = lanes.iter().map(|lane| lane.intent.clone()).collect();
+    sqlx::query!(
+        "insert into lane (tenant_id, id, connector_id, object_class, intent)
+         select $1, * from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[])",
+        tenant.0,
+        &ids,
+        &connectors,
+        &classes,
+        &intents,
+    )
+    .execute(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(())
+}
+
+/// Locks lanes in id order and returns them in that order.
+pub async fn lock(tx: &mut PgConnection, tenant: TenantId, lanes: &[LaneId]) -> Result<Vec<Lane>> {
+    let ids: Vec<Uuid> = lanes.iter().map(|lane| lane.0).collect();
+    let rows = sqlx::query_as!(
+        LaneRow,
+        "select id, fence, next_sequence, length, runs_singly,
+                worker_id, claimed_from, claimed_through, claimed_at
+           from lane
+          where tenant_id = $1 and id = any($2)
+          order by id
+            for no key update",
+        tenant.0,
+        &ids,
+    )
+    .fetch_all(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(rows.into_iter().map(Lane::from).collect())
+}
+
+/// Takes places at the end of lanes that the caller has locked: (lane, operations appended).
+pub async fn append(tx: &mut PgConnection, tenant: TenantId, counts: &[(LaneId, i32)]) -> Result<()> {
+    let ids: Vec<Uuid> = counts.iter().map(|(lane, _)| lane.0).collect();
+    let added: Vec<i32> = counts.iter().map(|(_, count)| *count).collect();
+    sqlx::query!(
+        "update lane
+            set next_sequence = next_sequence + added.n,
+                length = length + added.n
+           from unnest($2::uuid[], $3::int[]) as added(id, n)
+          where lane.tenant_id = $1 and lane.id = added.id",
+        tenant.0,
+        &ids,
+        &added,
+    )
+    .execute(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(())
+}
+
+/// Locks up to `limit` lanes of a connector whose head may run now, the most urgent first. Lanes that another worker
+/// is just claiming are passed over.
+pub async fn lock_ready(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    connector: ConnectorId,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<Lane>> {
+    let rows = sqlx::query_as!(
+        LaneRow,
+        r#"with ready as materialized (
+               select id, ready_rank as rank
+                 from lane
+                where tenant_id = $1 and connector_id = $2 and ready_rank is not null
+                order by ready_rank
+                limit $4
+                  for no key update skip locked),
+           -- a retry or a not_before whose time has come
+           woken as materialized (
+               select id, wake_at as rank
+                 from lane
+                where tenant_id = $1 and connector_id = $2 and wake_at <= $3
+                order by wake_at
+                limit $4
+                  for no key update skip locked),
+           picked as (
+               select id from (select * from ready union all select * from woken) as both_kinds
+                order by rank
+                limit $4)
+           select lane.id, fence, next_sequence, length, runs_singly,
+                  worker_id, claimed_from, claimed_through, claimed_at
+             from picked
+             join lane on lane.tenant_id = $1 and lane.id = picked.id"#,
+        tenant.0,
+        connector.0,
+        now,
+        limit,
+    )
+    .fetch_all(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(rows.into_iter().map(Lane::from).collect())
+}
+
+/// Writes the claim of lanes that the caller has locked. Returns the fence of each lane.
+pub async fn claim(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    worker: WorkerId,
+    now: DateTime<Utc>,
+    grants: &[Grant],
+) -> Result<Vec<(LaneId, i64)>> {
+    let ids: Vec<Uuid> = grants.iter().map(|grant| grant.lane.0).collect();
+    let from: Vec<i64> = grants.iter().map(|grant| grant.from).collect();
+    let through: Vec<i64> = grants.iter().map(|grant| grant.through).collect();
+    let rows = sqlx::query!(
+        "update lane
+            set worker_id = $2, claimed_at = $3,
+                claimed_from = granted.from_sequence, claimed_through = granted.through_sequence,
+                fence = fence + 1,
+                ready_rank = null, wake_at = null
+           from unnest($4::uuid[], $5::bigint[], $6::bigint[]) as granted(id, from_sequence, through_sequence)
+          where lane.tenant_id = $1 and lane.id = granted.id
+      returning lane.id, lane.fence",
+        tenant.0,
+        worker.0,
+        now,
+        &ids,
+        &from,
+        &through,
+    )
+    .fetch_all(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(rows.into_iter().map(|row| (LaneId(row.id), row.fence)).collect())
+}
+
+/// Gives lanes back, unless a newer claim has taken one over. Returns those that were still ours under their fence:
+/// only their operations may be recorded (Q4).
+pub async fn release(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    worker: WorkerId,
+    releases: &[Release],
+) -> Result<Vec<LaneId>> {
+    let ids: Vec<Uuid> = releases.iter().map(|release| release.lane.0).collect();
+    let fences: Vec<i64> = releases.iter().map(|release| release.fence).collect();
+    let singly: Vec<bool> = releases.iter().map(|release| release.runs_singly).collect();
+    let rows = sqlx::query!(
+        "with ours as materialized (
+             select lane.id, held.singly
+               from unnest($3::uuid[], $4::bigint[], $5::bool[]) as held(id, fence, singly)
+               join lane on lane.tenant_id = $1 and lane.id = held.id
+                        and lane.fence = held.fence and lane.worker_id = $2
+              order by lane.id
+                for no key update of lane)
+         update lane
+            set worker_id = null, claimed_from = null, claimed_through = null, claimed_at = null,
+                runs_singly = ours.singly
+           from ours
+          where lane.tenant_id = $1 and lane.id = ours.id
+      returning lane.id",
+        tenant.0,
+        worker.0,
+        &ids,
+        &fences,
+        &singly,
+    )
+    .fetch_all(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(rows.into_iter().map(|row| LaneId(row.id)).collect())
+}
+
+/// Recomputes the length and what may be claimed next, of lanes that the caller has locked. Claimed lanes keep nothing:
+/// their finish does this again.
+///
+/// The head is the first operation that is not passed over (a dead letter that was overtaken, or that its connector
+/// lets be passed). A dead letter, a hold or an outage at the head stops the lane; a retry or not_before delays it.
+pub async fn refresh(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    lanes: &[LaneId],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let ids: Vec<Uuid> = lanes.iter().map(|lane| lane.0).collect();
+    sqlx::query!(
+        r#"with head as (
+               select touched.id as lane_id, summary.n, summary.rank, first.*
+                 from unnest($2::uuid[]) as touched(id)
+                cross join lateral (
+                      select count(*)::int as n,
+                             min(created_at - priority * interval '6 seconds')
+                                 filter (where status <> 'dead_letter') as rank
+                        from operation
+                       where tenant_id = $1 and lane_id = touched.id) as summary
+                 left join lateral (
+                      select o.id, o.status, o.hold_reason,
+                             greatest(o.next_attempt_at, o.not_before) as due_at
+                        from operation o
+                        join connector c on c.tenant_id = o.tenant_id and c.id = o.connector_id
+                       where o.tenant_id = $1 and o.lane_id = touched.id
+                         and not (o.status = 'dead_letter'
+                                  and (o.overtaken or c.policies ->> 'on_dead_letter' = 'continue'))
+                       order by o.sequence
+                       limit 1) as first on true)
+           update lane
+              set length = head.n,
+                  ready_rank = case
+                      when lane.worker_id is null and head.hold_reason is null
+                       and head.status in ('pending', 'failed')
+                       and (head.due_at is null or head.due_at <= $3)
+                      then head.rank end,
+                  wake_at = case
+                      when lane.worker_id is null and head.hold_reason is null
+                       and head.status in ('pending', 'failed')
+                       and head.due_at > $3
+                      then head.due_at end,
+                  blocked_by_operation_id = case when head.status = 'dead_letter' then head.id end
+             from head
+            where lane.tenant_id = $1 and lane.id = head.lane_id"#,
+        tenant.0,
+        &ids,
+        now,
+    )
+    .execute(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(())
+}
+
+/// Locks the lanes of a connector that dead workers hold: those without a row, and those whose lease ended more than
+/// `grace_seconds` ago (the time that a call of theirs may still take to arrive).
+pub async fn lock_abandoned(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    connector: ConnectorId,
+    grace_seconds: f64,
+    limit: i64,
+) -> Result<Vec<Lane>> {
+    let rows = sqlx::query_as!(
+        LaneRow,
+        "select id, fence, next_sequence, length, runs_singly,
+                worker_id, claimed_from, claimed_through, claimed_at
+           from lane
+          where tenant_id = $1 and connector_id = $2 and worker_id is not null
+            and not exists (
+                select from worker
+                 where worker.id = lane.worker_id
+                   and worker.lease_until > now() - make_interval(secs => $3))
+          order by id
+          limit $4
+            for no key update skip locked",
+        tenant.0,
+        connector.0,
+        grace_seconds,
+        limit,
+    )
+    .fetch_all(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(rows.into_iter().map(Lane::from).collect())
+}
+
+/// Frees lanes that the caller has locked as abandoned. The fence rises, so that the dead worker, should it wake, can
+/// finish nothing (fault 15).
+pub async fn take_over(tx: &mut PgConnection, tenant: TenantId, lanes: &[LaneId]) -> Result<()> {
+    let ids: Vec<Uuid> = lanes.iter().map(|lane| lane.0).collect();
+    sqlx::query!(
+        "update lane
+            set worker_id = null, claimed_from = null, claimed_through = null, claimed_at = null,
+                fence = fence + 1,
+                runs_singly = true
+          where tenant_id = $1 and id = any($2)",
+        tenant.0,
+        &ids,
+    )
+    .execute(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(())
+}
+
+/// When the connector next has something to do by time alone: a lane that is ready (now), waking, or claimed by
+/// somebody who may die (in a second).
+pub async fn next_due(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    connector: ConnectorId,
+    now: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>> {
+    let due = sqlx::query_scalar!(
+        "select least(
+             (select $3::timestamptz
+                from lane where tenant_id = $1 and connector_id = $2 and ready_rank is not null limit 1),
+             (select min(wake_at) from lane where tenant_id = $1 and connector_id = $2 and wake_at is not null),
+             (select $3::timestamptz + interval '1 second'
+                from lane where tenant_id = $1 and connector_id = $2 and worker_id is not null limit 1))",
+        tenant.0,
+        connector.0,
+        now,
+    )
+    .fetch_one(tx)
+    .await.map_err(db::failed)?;
+    Ok(due)
+}
+
+/// Operations in progress, by connector of the tenant.
+pub async fn count_in_progress(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    connector: Option<ConnectorId>,
+) -> Result<i64> {
+    let count = sqlx::query_scalar!(
+        r#"select coalesce(sum(claimed_through - claimed_from + 1), 0)::bigint as "count!"
+             from lane
+            where tenant_id = $1 and ($2::uuid is null or connector_id = $2) and worker_id is not null"#,
+        tenant.0,
+        connector.map(|id| id.0),
+    )
+    .fetch_one(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(count)
+}
+
+/// The lane of an operation that is not final.
+pub async fn find_of_operation(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    operation: OperationId,
+) -> Result<Option<LaneId>> {
+    let lane = sqlx::query_scalar!(
+        "select lane_id from operation where tenant_id = $1 and id = $2",
+        tenant.0,
+        operation.0,
+    )
+    .fetch_optional(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(lane.map(LaneId))
+}

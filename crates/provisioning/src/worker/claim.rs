@@ -1,0 +1,174 @@
+//! The first of the three steps: one short transaction that writes only lanes, and reads what the calls will need.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use xavyo_core::{
+    error::Result,
+    identity::Identity,
+    ids::{IdentityId, LaneId, TenantId, WorkerId},
+    lane as decision,
+    link::Link,
+    operation::{Event, Operation, OperationStatus},
+};
+use xavyo_runtime::{Clock, Database, db};
+
+use crate::{
+    crash::{self, Point},
+    store::{
+        connector_work::Pair,
+        identity,
+        lane::{self, Grant, Lane},
+        link,
+        log::{self, Level, Move},
+        operation::{self, Kept},
+        statistics::{self, Deltas},
+    },
+    targets::OpenTarget,
+};
+
+/// The most operations of one lane in one claim.
+const PER_LANE: i64 = 32;
+
+/// A lane in hand: its operations in order, under a fence.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pub lane: LaneId,
+    pub fence: i64,
+    pub claimed_at: DateTime<Utc>,
+    pub runs_singly: bool,
+    /// In the order of their sequence; never empty.
+    pub operations: Vec<Operation>,
+    /// The account's link, as of the claim. It cannot change while operations are live.
+    pub link: Option<Link>,
+    /// The identity of the operations, as of the claim.
+    pub identity: Option<Identity>,
+}
+
+/// Claims up to `limit` lanes of a pair.
+pub async fn claim(
+    database: &Database,
+    clock: &Clock,
+    worker: WorkerId,
+    pair: Pair,
+    target: &OpenTarget,
+    limit: i64,
+) -> Result<Vec<Claim>> {
+    let now = clock.now();
+    let mut tx = database.begin(pair.tenant).await?;
+    let lanes = lane::lock_ready(&mut tx, pair.tenant, pair.connector, now, limit).await?;
+    if lanes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut chosen = choose(&mut tx, pair.tenant, target, lanes).await?;
+    wake(&mut tx, clock, pair.tenant, &mut chosen, now).await?;
+    crash::point(Point::ClaimChosen);
+    let grants: Vec<Grant> = chosen.iter().filter_map(|(lane, head)| grant(lane, head)).collect();
+    let fences: HashMap<LaneId, i64> =
+        lane::claim(&mut tx, pair.tenant, worker, now, &grants).await?.into_iter().collect();
+    let claims = with_context(&mut tx, pair.tenant, chosen, &fences, now).await?;
+    crash::point(Point::ClaimWritten);
+    db::commit(tx).await?;
+    crash::point(Point::ClaimCommitted);
+    Ok(claims)
+}
+
+/// The operations at the head of each lane that one claim may take.
+async fn choose(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    target: &OpenTarget,
+    lanes: Vec<Lane>,
+) -> Result<Vec<(Lane, Vec<Operation>)>> {
+    let ids: Vec<LaneId> = lanes.iter().map(|lane| lane.id).collect();
+    let mut heads: HashMap<LaneId, Vec<Operation>> = HashMap::new();
+    for operation in operation::heads(tx, tenant, &ids, PER_LANE).await? {
+        heads.entry(operation.lane_id).or_default().push(operation);
+    }
+    let repeatable = target.target.capabilities().repeatable_updates;
+    let chosen = lanes.into_iter().map(|lane| {
+        let mut head = heads.remove(&lane.id).unwrap_or_default();
+        head.truncate(decision::claimable_prefix(&head, repeatable, lane.runs_singly));
+        (lane, head)
+    });
+    Ok(chosen.filter(|(_, head)| !head.is_empty()).collect())
+}
+
+fn grant(lane: &Lane, head: &[Operation]) -> Option<Grant> {
+    Some(Grant { lane: lane.id, from: head.first()?.sequence, through: head.last()?.sequence })
+}
+
+/// Claims start from pending only: a failed operation whose time has come is moved there first, in the same transaction.
+async fn wake(
+    tx: &mut PgConnection,
+    clock: &Clock,
+    tenant: TenantId,
+    chosen: &mut [(Lane, Vec<Operation>)],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let mut kept = Vec::new();
+    let mut moves = Vec::new();
+    let mut deltas = Deltas::default();
+    let failed = chosen
+        .iter_mut()
+        .flat_map(|(_, head)| head)
+        .filter(|operation| operation.status == OperationStatus::Failed);
+    for operation in failed {
+        let to = operation.status.after(Event::Due)?;
+        deltas.moved(operation.connector_id, operation.status, to, now);
+        moves.push(Move {
+            operation_id: operation.id,
+            connector_id: operation.connector_id,
+            at: now,
+            event: Some(Event::Due),
+            from: Some(operation.status),
+            to,
+            level: Level::Info,
+            message: format!("retry {} of {}", operation.retry_count, operation.max_retries),
+            actor: None,
+            fence: None,
+        });
+        operation.status = to;
+        operation.next_attempt_at = None;
+        kept.push(Kept::of(operation));
+    }
+    if kept.is_empty() {
+        return Ok(());
+    }
+    operation::save(tx, tenant, &kept, now).await?;
+    log::insert(tx, clock, tenant, &moves).await?;
+    statistics::insert(tx, clock, tenant, &deltas).await
+}
+
+/// Adds links and identities, two statements for all claims.
+async fn with_context(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    chosen: Vec<(Lane, Vec<Operation>)>,
+    fences: &HashMap<LaneId, i64>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Claim>> {
+    let lanes: Vec<LaneId> = chosen.iter().map(|(lane, _)| lane.id).collect();
+    let mut links: HashMap<LaneId, Link> =
+        link::find_by_lanes(tx, tenant, &lanes).await?.into_iter().map(|link| (link.lane_id, link)).collect();
+    let people: Vec<IdentityId> = chosen.iter().filter_map(|(_, head)| head.first()?.identity_id).collect();
+    let identities: HashMap<IdentityId, Identity> = identity::find_all(tx, tenant, &people)
+        .await?
+        .into_iter()
+        .map(|identity| (identity.id, identity))
+        .collect();
+    let claims = chosen.into_iter().filter_map(|(lane, operations)| {
+        let person = operations.first().and_then(|operation| operation.identity_id);
+        Some(Claim {
+            lane: lane.id,
+            fence: *fences.get(&lane.id)?,
+            claimed_at: now,
+            runs_singly: lane.runs_singly,
+            link: links.remove(&lane.id),
+            identity: person.and_then(|id| identities.get(&id).cloned()),
+            operations,
+        })
+    });
+    Ok(claims.collect())
+}

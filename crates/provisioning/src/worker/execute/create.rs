@@ -1,0 +1,159 @@
+//! Creating an account. One that is already there is adopted if it is provably ours, and never overwritten.
+
+use xavyo_connectors::NewAccount;
+use xavyo_core::{
+    account::{Account, AccountKey, AccountState},
+    change::{ACCOUNT_STATE, Change},
+    comparison,
+    conflict::ConflictType,
+    connector::FailureKind,
+    effect,
+    value::Attributes,
+};
+
+use super::{Attempt, Completed, Outcome, Stop, failed, refused};
+
+/// Names tried when the mapping's naming expression makes others for taken ones.
+const MAX_ITERATION: u32 = 99;
+
+impl Attempt<'_> {
+    pub(super) async fn create(&self) -> Result<Completed, Stop> {
+        self.check_allowed("create", |allowed| allowed.create)?;
+        if let Some(link) = self.link
+            && let Some(account) = self.read(&link.account).await?
+        {
+            return Ok(self.present("the account exists and is linked", account.key(), None));
+        }
+        self.check_premise(None)?;
+        self.create_unlinked().await
+    }
+
+    /// Creates the account under the first name that is free, or adopts the one that has it.
+    pub(super) async fn create_unlinked(&self) -> Result<Completed, Stop> {
+        let attributes = self.initial_attributes()?;
+        let enabled = self.initial_state()?;
+        let mut tried: Option<String> = None;
+        for iteration in 0..=MAX_ITERATION {
+            let external_uid = self.name(iteration)?;
+            if tried.as_ref() == Some(&external_uid) {
+                break;
+            }
+            // An earlier attempt may have created it: look before creating it again.
+            if self.operation.outcome_unknown
+                && let Some(existing) = self.read_by_name(&external_uid).await?
+                && self.is_ours(&existing, &attributes)?
+            {
+                return Ok(self.present("found as an earlier attempt left it", existing.key(), None));
+            }
+            match self.send_create(&external_uid, &attributes, enabled).await {
+                Ok(account) => {
+                    let message = format!("created {}", account.external_uid);
+                    return Ok(self.present(message, account.key(), enabled.map(|enabled| !enabled)));
+                }
+                Err(stop) if stop.is(FailureKind::AlreadyExists) => {
+                    if let Some(adopted) = self.adopt(&external_uid, &attributes).await? {
+                        return Ok(adopted);
+                    }
+                }
+                Err(stop) => return Err(stop),
+            }
+            tried = Some(external_uid);
+        }
+        Err(Box::new(Outcome::Conflict {
+            conflict_type: ConflictType::AccountExists,
+            affected: Vec::new(),
+            message: format!("{} belongs to another account", tried.unwrap_or_default()),
+        }))
+    }
+
+    async fn send_create(
+        &self,
+        external_uid: &str,
+        attributes: &Attributes,
+        enabled: Option<bool>,
+    ) -> Result<Account, Stop> {
+        self.may_call()?;
+        let account = NewAccount {
+            object_class: self.operation.object_class.clone(),
+            external_uid: external_uid.to_owned(),
+            attributes: attributes.clone(),
+            enabled,
+            tag: self.tag.clone(),
+        };
+        self.connector().create(&account).await.map_err(failed)
+    }
+
+    async fn read_by_name(&self, external_uid: &str) -> Result<Option<Account>, Stop> {
+        self.read(&AccountKey { external_uid: external_uid.to_owned(), immutable_id: None }).await
+    }
+
+    /// The account that has the name, if it is provably ours. Its password is never touched.
+    async fn adopt(&self, external_uid: &str, attributes: &Attributes) -> Result<Option<Completed>, Stop> {
+        let Some(existing) = self.read_by_name(external_uid).await? else { return Ok(None) };
+        self.check_unprotected(&existing)?;
+        Ok(self
+            .is_ours(&existing, attributes)?
+            .then(|| self.present(format!("adopted {}", existing.external_uid), existing.key(), None)))
+    }
+
+    /// Ours is what correlates with the identity; and, after an unknown outcome, what holds just what we wrote.
+    fn is_ours(&self, account: &Account, attributes: &Attributes) -> Result<bool, Stop> {
+        let program = self.program()?;
+        let correlates = match self.identity {
+            Some(identity) => effect::correlates(program, identity, account)
+                .map_err(|error| refused("CORRELATION_UNKNOWN", error))?,
+            None => false,
+        };
+        Ok(correlates || (self.operation.outcome_unknown && effect::holds(program, attributes, account)))
+    }
+
+    /// What the operation says, over what the mapping yields.
+    fn initial_attributes(&self) -> Result<Attributes, Stop> {
+        let mut attributes = match self.identity {
+            Some(identity) => {
+                let program = self.program()?;
+                let expected = program.expected(identity, self.references);
+                if let Some((attribute, error)) = expected.failures.first() {
+                    return Err(refused("EXPRESSION_FAILED", format!("{attribute}: {error}")));
+                }
+                comparison::initial_attributes(program, &expected)
+            }
+            None => Attributes::new(),
+        };
+        for (name, change) in &self.operation.payload {
+            match change {
+                _ if name == ACCOUNT_STATE => {}
+                Change::Set(values) | Change::Modify { add: values, .. } => {
+                    attributes.insert(name.clone(), values.clone());
+                }
+                Change::Clear => {
+                    attributes.remove(name);
+                }
+            }
+        }
+        Ok(attributes)
+    }
+
+    fn initial_state(&self) -> Result<Option<bool>, Stop> {
+        if !self.connector().capabilities().disables {
+            return Ok(None);
+        }
+        match self.operation.wanted_state() {
+            None | Some(AccountState::Enabled) => Ok(Some(true)),
+            Some(AccountState::Disabled) => Ok(Some(false)),
+            Some(AccountState::Absent) => {
+                Err(refused("INVALID_STATE", "an account cannot be created absent"))
+            }
+        }
+    }
+
+    fn name(&self, iteration: u32) -> Result<String, Stop> {
+        match (&self.operation.target_uid, self.identity) {
+            (Some(uid), _) => Ok(uid.clone()),
+            (None, Some(identity)) => {
+                self.program()?.name(identity, iteration).map_err(|error| refused("NAMING_FAILED", error))
+            }
+            (None, None) => Err(refused("NO_NAME", "neither a uid nor an identity names the account")),
+        }
+    }
+}

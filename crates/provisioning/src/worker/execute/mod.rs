@@ -1,0 +1,207 @@
+//! The second of the three steps: calling the target, outside any transaction.
+//!
+//! An attempt reads before it writes whenever something has to be known first: a premise, a protected account, an
+//! earlier outcome that is unknown. It writes at most once. Begin with [`Attempt::run`].
+
+mod create;
+mod delete;
+mod premise;
+mod recovery;
+mod update;
+
+use std::sync::Arc;
+
+use xavyo_connectors::Connector;
+use xavyo_core::{
+    account::{Account, AccountKey},
+    connector::{AllowedActions, FailureKind, TargetFailure},
+    identity::Identity,
+    link::Link,
+    mapping::{Program, References},
+    operation::{Operation, OperationType},
+};
+use xavyo_runtime::Clock;
+
+use super::{
+    claim::Claim,
+    lease::Lease,
+    outcome::{Completed, Effect, Outcome, Tried},
+    record::Executed,
+};
+use crate::{
+    crash::{self, Point},
+    targets::OpenTarget,
+};
+
+/// How an attempt leaves early: with an outcome that is not a success.
+type Stop = Box<Outcome>;
+
+/// Executes the operations of a claim in order, one try each, up to the first that does not succeed. What was not begun
+/// has no try.
+pub async fn execute(
+    target: Arc<OpenTarget>,
+    clock: Clock,
+    lease: Lease,
+    references: References,
+    claim: Claim,
+) -> Executed {
+    let tries = match recovery::needed(&claim) {
+        true => recovery::recover(&target, &clock, &lease, &references, &claim).await,
+        false => one_by_one(&target, &clock, &lease, &references, &claim).await,
+    };
+    Executed { claim, tries }
+}
+
+async fn one_by_one(
+    target: &OpenTarget,
+    clock: &Clock,
+    lease: &Lease,
+    references: &References,
+    claim: &Claim,
+) -> Vec<Tried> {
+    let mut tries = Vec::with_capacity(claim.operations.len());
+    for operation in &claim.operations {
+        if !lease.is_held() {
+            break;
+        }
+        let started_at = clock.now();
+        let outcome = attempt_on(target, lease, references, claim, operation).run().await;
+        let succeeded = matches!(outcome, Outcome::Completed(_));
+        tries.push(Tried { started_at, completed_at: clock.now(), outcome });
+        if !succeeded {
+            break;
+        }
+    }
+    tries
+}
+
+fn attempt_on<'a>(
+    target: &'a OpenTarget,
+    lease: &'a Lease,
+    references: &'a References,
+    claim: &'a Claim,
+    operation: &'a Operation,
+) -> Attempt<'a> {
+    Attempt {
+        target,
+        lease,
+        references,
+        operation,
+        link: claim.link.as_ref(),
+        identity: claim.identity.as_ref(),
+        tag: format!("{}/{}/{}", operation.id, operation.attempts + 1, claim.fence),
+    }
+}
+
+/// One try to execute one operation.
+pub(super) struct Attempt<'a> {
+    target: &'a OpenTarget,
+    lease: &'a Lease,
+    references: &'a References,
+    operation: &'a Operation,
+    link: Option<&'a Link>,
+    identity: Option<&'a Identity>,
+    /// Operation, attempt and fence, for the target's own log.
+    tag: String,
+}
+
+impl<'a> Attempt<'a> {
+    async fn run(&self) -> Outcome {
+        let outcome = match self.operation.operation_type {
+            OperationType::Create => self.create().await,
+            OperationType::Update => self.update().await,
+            OperationType::Delete => self.delete().await,
+        };
+        crash::point(Point::CallAfter);
+        match outcome {
+            Ok(completed) => Outcome::Completed(completed),
+            Err(stop) => *stop,
+        }
+    }
+
+    fn connector(&self) -> &dyn Connector {
+        self.target.target.as_ref()
+    }
+
+    fn program(&self) -> Result<&'a Program, Stop> {
+        self.target
+            .program(&self.operation.object_class, &self.operation.intent)
+            .map(AsRef::as_ref)
+            .ok_or_else(|| refused("OBJECT_TYPE_GONE", "the connector no longer holds this object type"))
+    }
+
+    /// The lease is the licence to call: a worker that lost it must not write any more.
+    fn may_call(&self) -> Result<(), Stop> {
+        if self.lease.is_held() {
+            Ok(())
+        } else {
+            Err(failed(TargetFailure::new(
+                FailureKind::Busy,
+                "LEASE_ENDED",
+                "this process could not renew its lease; nothing was sent",
+            )))
+        }
+    }
+
+    /// A live read. Its failures leave nothing unknown.
+    async fn read(&self, key: &AccountKey) -> Result<Option<Account>, Stop> {
+        self.may_call()?;
+        let attributes = self.program()?.target_attributes();
+        let found = self.connector().get(&self.operation.object_class, key, attributes).await;
+        crash::point(Point::CallBefore);
+        found.map_err(|failure| failed(harmless(failure)))
+    }
+
+    /// Refuses what the connector's policy no longer allows, though it did when the operation was accepted.
+    fn check_allowed(&self, action: &str, allowed: impl Fn(&AllowedActions) -> bool) -> Result<(), Stop> {
+        if allowed(&self.target.connector.policies.allowed_actions) {
+            Ok(())
+        } else {
+            Err(refused("ACTION_NOT_ALLOWED", format!("the connector does not allow {action}")))
+        }
+    }
+
+    /// Protected accounts are never written, whoever asks.
+    fn check_unprotected(&self, account: &Account) -> Result<(), Stop> {
+        match self.program()?.is_protected(account) {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(refused("PROTECTED_ACCOUNT", format!("{} is protected", account.external_uid))),
+            Err(error) => Err(refused("PROTECTION_UNKNOWN", format!("whether it is protected: {error}"))),
+        }
+    }
+
+    /// The account that the operation is about, as far as it is known: the link's, else the one it names.
+    fn key(&self) -> Option<AccountKey> {
+        let named = self.operation.target_uid.as_ref().map(|uid| AccountKey {
+            external_uid: uid.clone(),
+            immutable_id: self.operation.precondition.as_ref().and_then(|one| one.immutable_id.clone()),
+        });
+        self.link.map(|link| link.account.clone()).or(named)
+    }
+
+    fn present(&self, message: impl Into<String>, account: AccountKey, disabled: Option<bool>) -> Completed {
+        Completed { message: message.into(), effect: Effect::Present { account, disabled } }
+    }
+}
+
+fn failed(failure: TargetFailure) -> Stop {
+    Box::new(Outcome::Failed(failure))
+}
+
+fn refused(code: &str, message: impl Into<String>) -> Stop {
+    failed(TargetFailure::new(FailureKind::Refused, code, message))
+}
+
+/// A read that was cut off can simply be repeated.
+fn harmless(failure: TargetFailure) -> TargetFailure {
+    match failure.kind {
+        FailureKind::Unknown => TargetFailure { kind: FailureKind::Busy, ..failure },
+        FailureKind::Refused
+        | FailureKind::Busy
+        | FailureKind::Down
+        | FailureKind::BadCredentials
+        | FailureKind::AlreadyExists
+        | FailureKind::NotFound
+        | FailureKind::PreconditionFailed => failure,
+    }
+}

@@ -1,0 +1,147 @@
+//! Updating an account: attributes, its state, its name.
+
+use xavyo_connectors::AccountUpdate;
+use xavyo_core::{
+    account::{Account, AccountKey, AccountState},
+    change::{ACCOUNT_STATE, Changes},
+    comparison,
+    connector::FailureKind,
+    mapping::Evaluation,
+    value::Attributes,
+};
+
+use super::{Attempt, Completed, Effect, Stop, failed, refused};
+
+/// How often an attempt reads again when the account changes between its read and its write.
+const READS: usize = 3;
+
+impl Attempt<'_> {
+    pub(super) async fn update(&self) -> Result<Completed, Stop> {
+        let Some(key) = self.key() else { return self.without_account().await };
+        let state = self.operation.wanted_state();
+        match state {
+            Some(AccountState::Disabled) => self.check_allowed("disable", |allowed| allowed.disable)?,
+            Some(AccountState::Enabled | AccountState::Absent) | None => {
+                self.check_allowed("update", |allowed| allowed.update)?;
+            }
+        }
+        for _ in 1..READS {
+            match self.read_and_write(&key, state).await {
+                Err(stop) if stop.is(FailureKind::PreconditionFailed) => {}
+                Err(stop) if stop.is(FailureKind::NotFound) => return self.without_account().await,
+                done => return done,
+            }
+        }
+        self.read_and_write(&key, state).await
+    }
+
+    async fn read_and_write(&self, key: &AccountKey, state: Option<AccountState>) -> Result<Completed, Stop> {
+        let live = if self.reads_first(state)? {
+            match self.read(key).await? {
+                None if self.has_premise() => return Err(self.premise_gone()),
+                None => return self.without_account().await,
+                Some(live) => Some(live),
+            }
+        } else {
+            None
+        };
+        if let Some(live) = &live {
+            self.check_unprotected(live)?;
+            if self.operation.outcome_unknown && !self.operation.payload.is_empty() && self.shows(live) {
+                return Ok(self.updated("the account shows it already", live.key(), state));
+            }
+            self.check_premise(Some(live))?;
+        }
+        let changes = self.changes(live.as_ref())?;
+        if changes.is_empty() && state.is_none() {
+            return Ok(self.present("nothing to change", key.clone(), None));
+        }
+        self.send_update(live.as_ref(), key, changes, state).await
+    }
+
+    async fn send_update(
+        &self,
+        live: Option<&Account>,
+        key: &AccountKey,
+        changes: Changes,
+        state: Option<AccountState>,
+    ) -> Result<Completed, Stop> {
+        self.may_call()?;
+        let message = described(&changes, state);
+        let guarded = self.has_premise() && self.connector().capabilities().versions;
+        let update = AccountUpdate {
+            changes,
+            enabled: state.map(|state| state == AccountState::Enabled),
+            rename_to: None,
+            if_version: live.and_then(|live| live.version.clone()).filter(|_| guarded),
+            tag: self.tag.clone(),
+        };
+        let key = live.map_or_else(|| key.clone(), Account::key);
+        let written = self.connector().update(&self.operation.object_class, &key, &update).await;
+        let account = written.map_err(failed)?;
+        Ok(self.updated(&message, account.key(), state))
+    }
+
+    fn updated(&self, message: &str, account: AccountKey, state: Option<AccountState>) -> Completed {
+        // An immutable id that we knew and the answer leaves out is still the account's.
+        let known = self.link.and_then(|link| link.account.immutable_id.clone());
+        let account = AccountKey { immutable_id: account.immutable_id.or(known), ..account };
+        self.present(message, account, state.map(|state| state == AccountState::Disabled))
+    }
+
+    /// What only a live read can tell: a premise, protection, an unknown outcome, the difference to the identity; and
+    /// nobody is disabled unread (R2).
+    fn reads_first(&self, state: Option<AccountState>) -> Result<bool, Stop> {
+        Ok(self.has_premise()
+            || self.operation.outcome_unknown
+            || self.operation.payload.is_empty()
+            || state == Some(AccountState::Disabled)
+            || !self.program()?.object_type().protected.is_empty())
+    }
+
+    /// The payload, or what the identity calls for.
+    fn changes(&self, live: Option<&Account>) -> Result<Changes, Stop> {
+        if !self.operation.payload.is_empty() {
+            let mut changes = self.operation.payload.clone();
+            changes.remove(ACCOUNT_STATE);
+            return Ok(changes);
+        }
+        let identity = self.identity.ok_or_else(|| {
+            refused("NO_IDENTITY", "an empty payload needs an identity to be computed from")
+        })?;
+        let program = self.program()?;
+        let expected = program.expected(identity, self.references);
+        if let Some((attribute, error)) = expected.failures.first() {
+            return Err(refused("EXPRESSION_FAILED", format!("{attribute}: {error}")));
+        }
+        let none = Attributes::new();
+        let actual = live.map_or(&none, |account| &account.attributes);
+        Ok(comparison::changes_towards(program, &expected, actual))
+    }
+
+    /// The account to update is gone: it is created again if the identity should have it, else there is nothing to do.
+    async fn without_account(&self) -> Result<Completed, Stop> {
+        if self.has_premise() {
+            return Err(self.premise_gone());
+        }
+        let Some(identity) = self.identity else {
+            return Ok(Completed { message: "the account is gone".to_owned(), effect: Effect::Gone });
+        };
+        match self.program()?.scope(identity) {
+            Evaluation::In => {
+                self.check_allowed("create", |allowed| allowed.create)?;
+                self.create_unlinked().await
+            }
+            Evaluation::Out => {
+                Ok(Completed { message: "the account is gone".to_owned(), effect: Effect::Gone })
+            }
+            Evaluation::Unknown(error) => Err(refused("SCOPE_UNKNOWN", error)),
+        }
+    }
+}
+
+fn described(changes: &Changes, state: Option<AccountState>) -> String {
+    let mut parts: Vec<&str> = changes.keys().map(String::as_str).collect();
+    parts.extend(state.map(AccountState::name));
+    format!("wrote {}", parts.join(", "))
+}

@@ -1,0 +1,197 @@
+//! What completed operations mean for links: an account that was created or adopted is linked, one that is gone is
+//! unlinked, one that we disabled is marked so. All in the recording transaction.
+
+use sqlx::PgConnection;
+use xavyo_core::{
+    account::AccountKey,
+    error::Result,
+    ids::{IdentityId, LaneId, LinkId, TenantId},
+    link::Link,
+    operation::Operation,
+};
+use xavyo_runtime::Clock;
+
+use super::{
+    claim::Claim,
+    outcome::{Completed, Effect, Outcome},
+};
+use crate::{
+    accounts::uid::uid_key,
+    crash::{self, Point},
+    store::{
+        lane_alias::{self, Alias},
+        link::{self, LinkEvent, LinkUpsert},
+    },
+    targets::OpenTarget,
+};
+
+/// A change of one account's link, and why.
+#[derive(Clone, Debug)]
+pub struct LinkChange {
+    operation: Operation,
+    lane: LaneId,
+    before: Option<Link>,
+    after: After,
+}
+
+#[derive(Clone, Debug)]
+enum After {
+    Linked {
+        identity: IdentityId,
+        account: AccountKey,
+        disabled_by_us: bool,
+    },
+    Unlinked(Link),
+    /// Nobody's account: only its names lead to the lane.
+    Named(AccountKey),
+}
+
+/// What a completed operation changes, if anything.
+pub fn change(claim: &Claim, operation: &Operation, completed: &Completed) -> Option<LinkChange> {
+    let before = claim.link.clone();
+    let after = match (&completed.effect, &before, operation.identity_id) {
+        (Effect::Gone, Some(link), _) => After::Unlinked(link.clone()),
+        (Effect::Gone, None, _) => return None,
+        (Effect::Present { account, disabled }, Some(link), _) => {
+            let disabled_by_us = disabled.unwrap_or(link.disabled_by_us);
+            if link.account == *account && link.disabled_by_us == disabled_by_us {
+                return None;
+            }
+            After::Linked { identity: link.identity_id, account: account.clone(), disabled_by_us }
+        }
+        (Effect::Present { account, disabled }, None, Some(identity)) => {
+            After::Linked { identity, account: account.clone(), disabled_by_us: disabled.unwrap_or(false) }
+        }
+        (Effect::Present { account, .. }, None, None) => After::Named(account.clone()),
+    };
+    Some(LinkChange { operation: operation.clone(), lane: claim.lane, before, after })
+}
+
+/// The uid of the account after an attempt, where the attempt learned it.
+pub fn uid_after(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Completed(Completed { effect: Effect::Present { account, .. }, .. }) => {
+            Some(account.external_uid.clone())
+        }
+        Outcome::Completed(Completed { effect: Effect::Gone, .. })
+        | Outcome::Failed(_)
+        | Outcome::PremiseGone(_)
+        | Outcome::Conflict { .. } => None,
+    }
+}
+
+/// Writes the changes of a batch: links, their history, and the names of their lanes.
+pub async fn write(
+    tx: &mut PgConnection,
+    clock: &Clock,
+    tenant: TenantId,
+    target: &OpenTarget,
+    changes: Vec<LinkChange>,
+) -> Result<()> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let mut saved = Vec::new();
+    let mut gone = Vec::new();
+    let mut events = Vec::new();
+    let mut names = Vec::new();
+    for change in changes {
+        let key = |account: &AccountKey| uid_key(&target.connector.settings, &account.external_uid);
+        match &change.after {
+            After::Linked { identity, account, disabled_by_us } => {
+                names.extend(aliases(&change, account, &key(account), Some(*identity)));
+                let link = upsert(clock, &change, *identity, account, key(account), *disabled_by_us);
+                events.extend(linked_events(&change, &link));
+                saved.push(link);
+            }
+            After::Unlinked(link) => {
+                events.push(event(&change, link.id, link.identity_id, &link.account, "unlinked"));
+                gone.push(link.id);
+            }
+            After::Named(account) => names.extend(aliases(&change, account, &key(account), None)),
+        }
+    }
+    link::delete_all(tx, tenant, &gone).await?;
+    link::save_all(tx, tenant, &saved).await?;
+    link::insert_events(tx, clock, tenant, &events).await?;
+    lane_alias::reassign(tx, tenant, &names).await?;
+    crash::point(Point::LinkWritten);
+    Ok(())
+}
+
+fn aliases(
+    change: &LinkChange,
+    account: &AccountKey,
+    uid_key: &str,
+    identity: Option<IdentityId>,
+) -> Vec<(Alias, LaneId)> {
+    let operation = &change.operation;
+    let connector = operation.connector_id;
+    let immutable = account.immutable_id.as_deref().map(|id| Alias::immutable(connector, id));
+    let identity =
+        identity.map(|id| Alias::identity(connector, &operation.object_class, &operation.intent, id));
+    let uid = Alias::uid(connector, &operation.object_class, uid_key);
+    [immutable, identity, Some(uid)].into_iter().flatten().map(|alias| (alias, change.lane)).collect()
+}
+
+fn upsert(
+    clock: &Clock,
+    change: &LinkChange,
+    identity_id: IdentityId,
+    account: &AccountKey,
+    uid_key: String,
+    disabled_by_us: bool,
+) -> LinkUpsert {
+    LinkUpsert {
+        id: change.before.as_ref().map_or_else(|| LinkId(clock.new_id()), |link| link.id),
+        connector_id: change.operation.connector_id,
+        object_class: change.operation.object_class.clone(),
+        intent: change.operation.intent.clone(),
+        identity_id,
+        lane_id: change.lane,
+        external_uid: account.external_uid.clone(),
+        uid_key,
+        immutable_id: account.immutable_id.clone(),
+        disabled_by_us,
+        now: clock.now(),
+    }
+}
+
+fn linked_events(change: &LinkChange, link: &LinkUpsert) -> Vec<LinkEvent> {
+    let account =
+        AccountKey { external_uid: link.external_uid.clone(), immutable_id: link.immutable_id.clone() };
+    let named = |name| event(change, link.id, link.identity_id, &account, name);
+    let Some(before) = &change.before else { return vec![named("linked")] };
+    let mut events = Vec::new();
+    if before.account.external_uid != account.external_uid {
+        events.push(named("renamed"));
+    }
+    match (before.disabled_by_us, link.disabled_by_us) {
+        (false, true) => events.push(named("disabled")),
+        (true, false) => events.push(named("enabled")),
+        (false, false) | (true, true) => {}
+    }
+    events
+}
+
+fn event(
+    change: &LinkChange,
+    link_id: LinkId,
+    identity_id: IdentityId,
+    account: &AccountKey,
+    name: &'static str,
+) -> LinkEvent {
+    let operation = &change.operation;
+    LinkEvent {
+        link_id,
+        connector_id: operation.connector_id,
+        object_class: operation.object_class.clone(),
+        intent: operation.intent.clone(),
+        identity_id,
+        lane_id: change.lane,
+        event: name,
+        account: account.clone(),
+        operation_id: Some(operation.id),
+        cause: operation.cause.clone(),
+    }
+}

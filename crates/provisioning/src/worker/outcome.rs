@@ -1,0 +1,179 @@
+//! What an attempt comes to, and what that makes of the operation. Pure: the recorder writes what [`settle`] decides.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use xavyo_core::{
+    account::AccountKey,
+    conflict::ConflictType,
+    connector::{FailureKind, RetryPolicy, TargetFailure},
+    operation::{Event, Operation, OperationStatus},
+    retry,
+};
+
+use crate::store::log::Level;
+
+/// What an attempt came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    Completed(Completed),
+    Failed(TargetFailure),
+    /// What the operation was premised on no longer holds; nothing was written.
+    PremiseGone(String),
+    /// The target contradicts the operation; nothing was written.
+    Conflict {
+        conflict_type: ConflictType,
+        affected: Vec<String>,
+        message: String,
+    },
+}
+
+impl Outcome {
+    /// Whether the target failed in this way.
+    pub fn is(&self, kind: FailureKind) -> bool {
+        matches!(self, Self::Failed(failure) if failure.kind == kind)
+    }
+}
+
+/// The effect shows on the target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Completed {
+    /// For the log: `created uid=ann`, `already gone`.
+    pub message: String,
+    pub effect: Effect,
+}
+
+/// What a completed operation means for the link.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// The account exists under this key; `disabled` says what the operation did to its state, if anything.
+    Present {
+        account: AccountKey,
+        disabled: Option<bool>,
+    },
+    Gone,
+}
+
+/// A try and its times.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    pub started_at: DateTime<Utc>,
+    pub completed_at: DateTime<Utc>,
+    pub outcome: Outcome,
+}
+
+/// What becomes of an operation after an attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settled {
+    /// The moves out of in_progress, in order.
+    pub moves: Vec<(Event, OperationStatus)>,
+    pub status: OperationStatus,
+    pub level: Level,
+    pub message: String,
+    pub retry_count: i32,
+    pub next_attempt_at: Option<DateTime<Utc>>,
+    pub error: Option<(String, String)>,
+    /// The next attempt reads the account before it writes.
+    pub outcome_unknown: bool,
+}
+
+/// Decides what an attempt makes of an operation in progress. `jitter` is in −1..=1.
+pub fn settle(
+    operation: &Operation,
+    outcome: &Outcome,
+    policy: &RetryPolicy,
+    now: DateTime<Utc>,
+    jitter: f64,
+) -> Settled {
+    match outcome {
+        Outcome::Completed(completed) => {
+            ended(operation, Event::Succeeded, OperationStatus::Completed, completed.message.clone())
+        }
+        Outcome::PremiseGone(message) => Settled {
+            level: Level::Warn,
+            error: Some(("PREMISE_GONE".to_owned(), message.clone())),
+            ..ended(operation, Event::PremiseGone, OperationStatus::Cancelled, message.clone())
+        },
+        Outcome::Conflict { conflict_type, message, .. } => Settled {
+            level: Level::Warn,
+            error: Some((conflict_type.name().to_uppercase(), message.clone())),
+            ..ended(operation, Event::ConflictFound, OperationStatus::Pending, message.clone())
+        },
+        Outcome::Failed(failure) => failed(operation, failure, policy, now, jitter),
+    }
+}
+
+fn ended(operation: &Operation, event: Event, status: OperationStatus, message: String) -> Settled {
+    Settled {
+        moves: vec![(event, status)],
+        status,
+        level: Level::Info,
+        message,
+        retry_count: operation.retry_count,
+        next_attempt_at: None,
+        error: None,
+        outcome_unknown: false,
+    }
+}
+
+fn failed(
+    operation: &Operation,
+    failure: &TargetFailure,
+    policy: &RetryPolicy,
+    now: DateTime<Utc>,
+    jitter: f64,
+) -> Settled {
+    let outcome_unknown = failure.kind == FailureKind::Unknown
+        // What was unknown before stays so until an attempt gets through to the target.
+        || (operation.outcome_unknown && waits(failure.kind));
+    let failed = Settled {
+        level: Level::Warn,
+        message: failure.to_string(),
+        error: Some((failure.code.clone(), failure.message.clone())),
+        outcome_unknown,
+        ..ended(operation, Event::FailedTransiently, OperationStatus::Failed, String::new())
+    };
+    match failure.kind {
+        FailureKind::Down | FailureKind::BadCredentials => Settled {
+            moves: vec![(Event::TargetDown, OperationStatus::AwaitingSystem)],
+            status: OperationStatus::AwaitingSystem,
+            ..failed
+        },
+        FailureKind::Busy | FailureKind::Unknown | FailureKind::PreconditionFailed
+            if operation.retry_count < operation.max_retries =>
+        {
+            let retry_count = operation.retry_count + 1;
+            let delay = retry::delay(policy, retry_count, jitter, failure.retry_after);
+            let delay = TimeDelta::from_std(delay).unwrap_or(TimeDelta::MAX);
+            Settled { retry_count, next_attempt_at: now.checked_add_signed(delay), ..failed }
+        }
+        FailureKind::Busy
+        | FailureKind::Unknown
+        | FailureKind::PreconditionFailed
+        | FailureKind::Refused
+        | FailureKind::AlreadyExists
+        | FailureKind::NotFound => gave_up(failed),
+    }
+}
+
+/// Failures that leave open whether an earlier write took effect: nothing new was learned.
+fn waits(kind: FailureKind) -> bool {
+    match kind {
+        FailureKind::Busy | FailureKind::Down | FailureKind::Unknown | FailureKind::BadCredentials => true,
+        FailureKind::Refused
+        | FailureKind::AlreadyExists
+        | FailureKind::NotFound
+        | FailureKind::PreconditionFailed => false,
+    }
+}
+
+/// Both moves are logged, in one commit: in_progress → failed → dead_letter.
+fn gave_up(failed: Settled) -> Settled {
+    Settled {
+        moves: vec![
+            (Event::FailedTransiently, OperationStatus::Failed),
+            (Event::GaveUp, OperationStatus::DeadLetter),
+        ],
+        status: OperationStatus::DeadLetter,
+        level: Level::Error,
+        ..failed
+    }
+}

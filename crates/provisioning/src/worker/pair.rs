@@ -1,0 +1,164 @@
+//! Draining one pair: claim, execute, record, again and again, until nothing can be claimed.
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures::{StreamExt, stream};
+use tokio_util::sync::CancellationToken;
+use xavyo_core::{
+    connector::{FailureKind, Mode},
+    error::Result,
+    ids::IdentityId,
+    mapping::References,
+};
+use xavyo_runtime::db;
+
+use super::{
+    Engine,
+    claim::{self, Claim},
+    execute::execute,
+    outcome::Outcome,
+    record::{self, Executed},
+};
+use crate::{
+    store::{
+        connector,
+        connector_work::{self, Pair},
+        lane, link,
+    },
+    targets::OpenTarget,
+};
+
+/// The most claims in one recording transaction.
+const RECORDED_AT_ONCE: usize = 256;
+
+/// What a recorded batch showed of the target as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Serves,
+    Down,
+    BadCredentials,
+}
+
+impl Engine {
+    /// Works on a pair until there is nothing to claim, its target is down, or the process stops.
+    pub(super) async fn drain(&self, pair: Pair, stop: CancellationToken) -> Result<()> {
+        let Some(target) = self.open(pair).await? else { return self.set_aside(pair).await };
+        self.take_over(pair, &target).await?;
+        while !stop.is_cancelled() && self.lease.is_held() {
+            let claims = claim::claim(
+                &self.database,
+                &self.clock,
+                self.lease.worker,
+                pair,
+                &target,
+                self.limits.lanes_per_claim,
+            )
+            .await?;
+            if claims.is_empty() {
+                return self.rest(pair).await;
+            }
+            match self.work(pair, &target, claims).await? {
+                Health::Serves => {}
+                Health::Down => return self.open_breaker(pair).await,
+                Health::BadCredentials => return self.stop_connector(pair).await,
+            }
+        }
+        Ok(())
+    }
+
+    /// The pair's target, or none where nothing may be written: deleted, paused or only observed.
+    async fn open(&self, pair: Pair) -> Result<Option<Arc<OpenTarget>>> {
+        let mut tx = self.database.begin(pair.tenant).await?;
+        let found = connector::find(&mut tx, pair.tenant, pair.connector).await?;
+        db::commit(tx).await?;
+        match found {
+            Some(connector) if !connector.paused && connector.mode != Mode::Observe => {
+                Ok(Some(self.targets.open(pair.tenant, &connector).await?))
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// Executes claims side by side, as many at once as the connector allows, and records them as they end.
+    async fn work(&self, pair: Pair, target: &Arc<OpenTarget>, claims: Vec<Claim>) -> Result<Health> {
+        let references = self.references(pair, target, &claims).await?;
+        let at_once = usize::try_from(target.connector.policies.max_concurrency.0).unwrap_or(1).max(1);
+        let mut executed = stream::iter(claims.into_iter().zip(references))
+            .map(|(claim, references)| {
+                execute(Arc::clone(target), self.clock.clone(), self.lease.clone(), references, claim)
+            })
+            .buffer_unordered(at_once)
+            .ready_chunks(RECORDED_AT_ONCE);
+        let mut health = Health::Serves;
+        while let Some(batch) = executed.next().await {
+            let ours =
+                record::record(&self.database, &self.clock, self.lease.worker, pair, target, &batch).await?;
+            if ours < batch.len() {
+                tracing::warn!(lost = batch.len() - ours, connector = %pair.connector, "lanes were taken over");
+            }
+            health = batch.iter().map(health_after).fold(health, worse);
+        }
+        Ok(health)
+    }
+
+    /// The other accounts of the claims' identities, where the mapping refers to them.
+    async fn references(&self, pair: Pair, target: &OpenTarget, claims: &[Claim]) -> Result<Vec<References>> {
+        if !target.uses_links() {
+            return Ok(vec![References::default(); claims.len()]);
+        }
+        let people: Vec<_> = claims.iter().filter_map(|claim| Some(claim.identity.as_ref()?.id)).collect();
+        let mut tx = self.database.begin(pair.tenant).await?;
+        let mut known: HashMap<IdentityId, References> = HashMap::new();
+        for (identity, connector, account) in link::references(&mut tx, pair.tenant, &people).await? {
+            known.entry(identity).or_default().0.insert(connector, account);
+        }
+        db::commit(tx).await?;
+        let of = |claim: &Claim| Some(known.get(&claim.identity.as_ref()?.id)?.clone());
+        Ok(claims.iter().map(|claim| of(claim).unwrap_or_default()).collect())
+    }
+
+    /// Nothing can be claimed now: says when to look again, unless an enqueue is under way.
+    async fn rest(&self, pair: Pair) -> Result<()> {
+        let mut tx = self.database.begin(pair.tenant).await?;
+        if connector_work::lock_against_enqueues(&mut tx, pair).await? {
+            let due = lane::next_due(&mut tx, pair.tenant, pair.connector, self.clock.now()).await?;
+            connector_work::save_due(&mut tx, pair, due).await?;
+        }
+        db::commit(tx).await
+    }
+
+    /// Nothing may be written for this pair: it is looked at again when its connector changes.
+    async fn set_aside(&self, pair: Pair) -> Result<()> {
+        let mut tx = self.database.begin(pair.tenant).await?;
+        connector_work::save_due(&mut tx, pair, None).await?;
+        db::commit(tx).await
+    }
+
+    /// Bad credentials stop the connector at the first refusal: more tries could lock its login.
+    pub(super) async fn stop_connector(&self, pair: Pair) -> Result<()> {
+        tracing::error!(tenant = %pair.tenant, connector = %pair.connector, "the target refuses our credentials");
+        let mut tx = self.database.begin(pair.tenant).await?;
+        let reason = "BAD_CREDENTIALS: the target refuses the connector's credentials";
+        connector::pause(&mut tx, pair.tenant, pair.connector, Some(reason), self.clock.now()).await?;
+        db::commit(tx).await
+    }
+}
+
+fn health_after(executed: &Executed) -> Health {
+    match executed.tries.last().map(|tried| &tried.outcome) {
+        Some(outcome) if outcome.is(FailureKind::BadCredentials) => Health::BadCredentials,
+        Some(outcome) if outcome.is(FailureKind::Down) => Health::Down,
+        Some(
+            Outcome::Completed(_) | Outcome::Failed(_) | Outcome::PremiseGone(_) | Outcome::Conflict { .. },
+        )
+        | None => Health::Serves,
+    }
+}
+
+fn worse(one: Health, other: Health) -> Health {
+    match (one, other) {
+        (Health::BadCredentials, _) | (_, Health::BadCredentials) => Health::BadCredentials,
+        (Health::Down, _) | (_, Health::Down) => Health::Down,
+        (Health::Serves, Health::Serves) => Health::Serves,
+    }
+}

@@ -1,0 +1,175 @@
+//! Outages. While a target is down its pair is not claimed: a probe asks it now and then, by a real call, and when it
+//! answers, the operations that waited for it go back to pending. No retry is used, however long it took.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio::time;
+use tokio_util::sync::CancellationToken;
+use xavyo_core::{
+    connector::{FailureKind, Mode, TargetFailure},
+    error::Result,
+    operation::{Event, Operation, OperationStatus},
+};
+use xavyo_runtime::db;
+
+use super::Engine;
+use crate::{
+    crash::{self, Point},
+    store::{
+        connector,
+        connector_work::{self, Pair},
+        lane,
+        log::{self, Level, Move},
+        operation::{self, Kept},
+        statistics::{self, Deltas},
+    },
+};
+
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The first probe comes so soon, each failed one doubles it, to a minute at most.
+const FIRST_PROBE: f64 = 1.0;
+const LONGEST_PROBE: f64 = 60.0;
+
+/// A probe that takes longer is another process's to repeat.
+const PROBE_LEASE_SECONDS: i64 = 30;
+
+/// Operations released in one transaction.
+const RELEASED_AT_ONCE: i64 = 500;
+
+impl Engine {
+    /// Probes what is due until stopped.
+    pub(super) async fn run_probes(self, stop: CancellationToken) -> Result<()> {
+        while !stop.is_cancelled() {
+            if let Err(error) = self.probe_step().await {
+                tracing::warn!(%error, "probing failed");
+            }
+            tokio::select! {
+                () = time::sleep(LOOK) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// One round of probes. Returns how many targets were asked.
+    async fn probe_step(&self) -> Result<usize> {
+        let now = self.clock.now();
+        let mut tx = self.database.begin_system().await?;
+        let lease_until = now + TimeDelta::seconds(PROBE_LEASE_SECONDS);
+        let due = connector_work::claim_probes(&mut tx, now, lease_until, 16).await?;
+        db::commit(tx).await?;
+        for (pair, failed_probes) in &due {
+            match self.ask(*pair).await {
+                Ok(()) => self.target_is_back(*pair).await?,
+                Err(failure) if failure.kind == FailureKind::BadCredentials => {
+                    self.stop_connector(*pair).await?;
+                }
+                Err(failure) => {
+                    tracing::info!(connector = %pair.connector, %failure, "the target is still down");
+                    let mut tx = self.database.begin(pair.tenant).await?;
+                    let next = now + after(failed_probes + 1);
+                    connector_work::probe_failed(&mut tx, *pair, next).await?;
+                    db::commit(tx).await?;
+                }
+            }
+        }
+        Ok(due.len())
+    }
+
+    /// Asks the target by a real call. A connector that is gone or only observed counts as back: its pair finds nothing
+    /// to do.
+    async fn ask(&self, pair: Pair) -> std::result::Result<(), TargetFailure> {
+        let opened = async {
+            let mut tx = self.database.begin(pair.tenant).await?;
+            let found = connector::find(&mut tx, pair.tenant, pair.connector).await?;
+            db::commit(tx).await?;
+            match found {
+                Some(connector) if connector.mode != Mode::Observe => {
+                    self.targets.open(pair.tenant, &connector).await.map(Some)
+                }
+                Some(_) | None => Ok(None),
+            }
+        };
+        match opened.await {
+            Ok(Some(target)) => target.target.check().await.map(|_| ()),
+            Ok(None) => Ok(()),
+            Err(error) => Err(TargetFailure::new(FailureKind::Down, error.reason.name(), error.to_string())),
+        }
+    }
+
+    pub(super) async fn open_breaker(&self, pair: Pair) -> Result<()> {
+        tracing::warn!(tenant = %pair.tenant, connector = %pair.connector, "the target is down");
+        let mut tx = self.database.begin(pair.tenant).await?;
+        connector_work::open_breaker(&mut tx, pair, self.clock.now() + after(0)).await?;
+        db::commit(tx).await
+    }
+
+    /// Releases what waited, the oldest first, then lets claims run.
+    async fn target_is_back(&self, pair: Pair) -> Result<()> {
+        crash::point(Point::ProbeAnswered);
+        tracing::info!(tenant = %pair.tenant, connector = %pair.connector, "the target is back");
+        while self.release_some(pair).await? > 0 {}
+        let mut tx = self.database.begin(pair.tenant).await?;
+        connector_work::close_breaker(&mut tx, pair, self.clock.now()).await?;
+        db::commit(tx).await?;
+        self.nudge.now();
+        Ok(())
+    }
+
+    async fn release_some(&self, pair: Pair) -> Result<usize> {
+        let now = self.clock.now();
+        let mut tx = self.database.begin(pair.tenant).await?;
+        let mut lanes: Vec<_> = operation::awaiting(&mut tx, pair.tenant, pair.connector, RELEASED_AT_ONCE)
+            .await?
+            .into_iter()
+            .map(|operation| operation.lane_id)
+            .collect();
+        lanes.sort();
+        lanes.dedup();
+        // Under the lanes' lock they are read again: a cancel may have come first.
+        lane::lock(&mut tx, pair.tenant, &lanes).await?;
+        let waiting = operation::awaiting(&mut tx, pair.tenant, pair.connector, RELEASED_AT_ONCE).await?;
+        let released: Vec<&Operation> =
+            waiting.iter().filter(|operation| lanes.binary_search(&operation.lane_id).is_ok()).collect();
+        let mut kept = Vec::new();
+        let mut moves = Vec::new();
+        let mut deltas = Deltas::default();
+        for operation in &released {
+            let to = operation.status.after(Event::TargetBack)?;
+            kept.push(Kept { status: to, ..Kept::of(operation) });
+            moves.push(back(operation, to, now));
+            deltas.moved(operation.connector_id, operation.status, to, now);
+        }
+        operation::save(&mut tx, pair.tenant, &kept, now).await?;
+        log::insert(&mut tx, &self.clock, pair.tenant, &moves).await?;
+        statistics::insert(&mut tx, &self.clock, pair.tenant, &deltas).await?;
+        lane::refresh(&mut tx, pair.tenant, &lanes, now).await?;
+        crash::point(Point::ReleaseWritten);
+        db::commit(tx).await?;
+        Ok(released.len())
+    }
+}
+
+fn back(operation: &Operation, to: OperationStatus, at: chrono::DateTime<chrono::Utc>) -> Move {
+    Move {
+        operation_id: operation.id,
+        connector_id: operation.connector_id,
+        at,
+        event: Some(Event::TargetBack),
+        from: Some(operation.status),
+        to,
+        level: Level::Info,
+        message: "the target answers again".to_owned(),
+        actor: None,
+        fence: None,
+    }
+}
+
+/// The pause before the next probe, after so many that failed: doubling, ± 25 %.
+fn after(failed_probes: i32) -> TimeDelta {
+    let seconds = (FIRST_PROBE * 2_f64.powi(failed_probes.min(10))).min(LONGEST_PROBE);
+    let jittered = Duration::from_secs_f64(seconds * rand::random_range(0.75..1.25));
+    TimeDelta::from_std(jittered).unwrap_or(TimeDelta::MAX)
+}
