@@ -49,8 +49,8 @@ impl Database {
         let pool = PgPoolOptions::new()
             .max_connections(settings.database_pool_size)
             .acquire_timeout(ACQUIRE_WITHIN)
-            .idle_timeout(Duration::from_secs(600))
-            .max_lifetime(Duration::from_secs(1_800))
+            .idle_timeout(Duration::from_mins(10))
+            .max_lifetime(Duration::from_mins(30))
             .test_before_acquire(false)
             .before_acquire(|connection, meta| {
                 Box::pin(async move {

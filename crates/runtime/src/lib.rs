@@ -4,7 +4,7 @@
 //! Never here: anything that one of the services alone means. This crate knows no noun of the product but the tenant,
 //! the subject and the role, and no message but those of health and reflection.
 //!
-//! Begin with [`process::serve`]: the life of a process, top to bottom. Then [`server`]: the one gate that every call
+//! Begin with [`process::main`]: the life of a process, top to bottom. Then [`server`]: the one gate that every call
 //! passes; and [`auth`]: who calls, and whether they may.
 
 pub mod auth;

@@ -12,8 +12,9 @@ use clap::{
 
 use crate::StartError;
 
-/// Flatten it into the service's own settings.
+/// What `serve` takes, beside the settings of the service itself.
 #[derive(Clone, Debug, Args)]
+#[group(id = "RuntimeSettings")]
 pub struct Settings {
     #[command(flatten)]
     pub listen: ListenSettings,
@@ -219,7 +220,7 @@ mod tests {
 
         assert!(settings.listen.listen.ip().is_loopback());
         assert_eq!(settings.token.token_audience, "xavyo");
-        assert_eq!(settings.limits.call(), Duration::from_secs(60));
+        assert_eq!(settings.limits.call(), Duration::from_mins(1));
         assert_eq!(settings.log.log_format, LogFormat::Text);
     }
 

@@ -18,8 +18,8 @@ pub enum StartError {
     Setting { setting: &'static str, problem: String },
     #[error("cannot listen on {address}")]
     Listen { address: SocketAddr, source: io::Error },
-    #[error("the gRPC server cannot be set up")]
-    Server(#[from] tonic::transport::Error),
+    #[error("the TLS certificate, its key or the client authorities are not usable")]
+    Tls(#[source] tonic::transport::Error),
     #[error("the descriptors for reflection are not usable")]
     Reflection(#[from] tonic_reflection::server::Error),
     #[error("cannot connect to the database as its owner")]

@@ -85,7 +85,7 @@ impl Deadline {
     }
 
     fn far() -> Self {
-        Self(Instant::now() + std::time::Duration::from_secs(86_400))
+        Self(Instant::now() + std::time::Duration::from_hours(24))
     }
 }
 

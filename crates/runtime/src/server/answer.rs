@@ -14,6 +14,7 @@ use tonic::{Code, Status, body::Body};
 use xavyo_core::{Error, Reason};
 
 use super::trace::{Call, code_of};
+use crate::lifecycle::with_sources;
 
 /// Ready when a stream has to end because the process does.
 pub(super) type Cut = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -40,15 +41,16 @@ impl Answer {
         Self { body, call, cut, status, is_over: false, _room: room }
     }
 
-    fn ended(&mut self, code: Code) {
+    fn ended(&mut self, code: Code, error: Option<&str>) {
         self.is_over = true;
-        self.call.ended(code);
+        self.call.ended(code, error);
     }
 
     /// Ends the stream with our own status instead of the service's.
     fn end_with(&mut self, error: Error) -> Polled {
+        let why = with_sources(&error);
         let status = (self.status)(error);
-        self.ended(status.code());
+        self.ended(status.code(), Some(&why));
         let mut trailers = HeaderMap::new();
         Poll::Ready(Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))))
     }
@@ -79,11 +81,11 @@ impl http_body::Body for Answer {
                 if let Some(code) =
                     frame.trailers_ref().map(|trailers| code_of(trailers).unwrap_or(Code::Unknown))
                 {
-                    answer.ended(code);
+                    answer.ended(code, None);
                 }
             }
-            Poll::Ready(Some(Err(status))) => answer.ended(status.code()),
-            Poll::Ready(None) => answer.ended(Code::Unknown),
+            Poll::Ready(Some(Err(status))) => answer.ended(status.code(), Some(status.message())),
+            Poll::Ready(None) => answer.ended(Code::Unknown, Some("the stream ended without a status")),
         }
         polled
     }
@@ -101,7 +103,7 @@ impl Drop for Answer {
     /// Dropped before its end: the caller has gone.
     fn drop(&mut self) {
         if !self.is_over {
-            self.ended(Code::Cancelled);
+            self.ended(Code::Cancelled, Some("the caller has gone"));
         }
     }
 }

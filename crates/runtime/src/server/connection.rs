@@ -17,7 +17,7 @@ use tokio::{
 use tonic::transport::server::{Connected, TcpIncoming};
 
 /// Dead peers are noticed without their help.
-const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+const TCP_KEEPALIVE: Duration = Duration::from_mins(1);
 
 /// Out of descriptors, accepting again at once would fail again at once.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);

@@ -1,11 +1,17 @@
-//! The gate: every call passes it, in this order, before a service sees anything of it.
+//! The gate: every call passes it before a service sees anything of it.
 //!
-//! 1. It gets a trace and a span. 2. Who calls? A token, unless the method is open. 3. May they? The row of the method;
-//! no row, no entry. 4. Is there room? 5. Until when? Unary calls get a deadline. Then the service answers; a panic in
-//! it becomes INTERNAL, and the answer's body is followed to its end ([`super::answer`]).
+//! 1. It gets a trace, and a span for the log.
+//! 2. Who calls? A token, unless the method is open.
+//! 3. May they? The row of the method says so; no row, no entry.
+//! 4. Is there room?
+//! 5. Until when? Unary calls get a deadline.
+//!
+//! Then the service answers. A panic in it becomes INTERNAL; the body of the answer is followed to its end
+//! ([`super::answer`]).
 
 use std::{
     convert::Infallible,
+    error::Error as _,
     panic::AssertUnwindSafe,
     sync::Arc,
     task::{Context, Poll},
@@ -16,14 +22,14 @@ use futures::{FutureExt, future::BoxFuture};
 use http::{HeaderMap, Request, Response};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tokio_util::sync::CancellationToken;
-use tonic::{Status, body::Body};
+use tonic::{Code, Status, body::Body};
 use tracing::Instrument;
 use xavyo_core::{Error, Reason};
 
 use super::{
     answer::{Answer, Cut},
     room::Room,
-    trace::Call,
+    trace::{Call, code_of},
 };
 use crate::{
     Clock, Deadline,
@@ -31,6 +37,7 @@ use crate::{
         Authenticator,
         access::{self, Access, Rule, Shape},
     },
+    lifecycle::with_sources,
     settings::Limits,
 };
 
@@ -106,7 +113,7 @@ impl Gate {
                     let response = self.answer(admitted.deadline, service, request).await;
                     self.follow(call, response, admitted)
                 }
-                Err(error) => call.answered((self.status)(error).into_http()),
+                Err(error) => self.explain(&call, (self.status)(error).into_http()),
             }
         }
         .instrument(span)
@@ -167,10 +174,28 @@ impl Gate {
     /// Keeps the call's room and span until the last byte of its answer.
     fn follow(&self, call: Call, response: Response<Body>, admitted: Admitted) -> Response<Body> {
         if response.headers().contains_key(Status::GRPC_STATUS) {
-            return call.answered(response);
+            return self.explain(&call, response);
         }
         let cut = self.cut(admitted.rule);
         response.map(|body| Body::new(Answer::new(body, call, admitted.room, cut, self.status)))
+    }
+
+    /// An answer that is a status and nothing else: the log gets the error that it was made of, with everything below.
+    /// Of a bug the caller gets the id under which the log has it.
+    fn explain(&self, call: &Call, response: Response<Body>) -> Response<Body> {
+        let code = code_of(response.headers()).unwrap_or(Code::Unknown);
+        let status = response.extensions().get::<Status>();
+        let error =
+            status.map(|status| status.source().map_or_else(|| status.message().to_owned(), with_sources));
+        if code != Code::Internal {
+            call.ended(code, error.as_deref());
+            return response;
+        }
+        let id = self.clock.new_id().to_string();
+        let answer =
+            (self.status)(Error::new(Reason::Internal, "internal error").with("error_id", id.as_str()));
+        call.ended(code, Some(&format!("{id}: {}", error.as_deref().unwrap_or("unexplained"))));
+        answer.into_http()
     }
 
     /// When a stream is closed because the process ends: the open ones at once, the others after half of the time to
@@ -215,7 +240,7 @@ mod tests {
     fn a_timeout_header_is_read_as_the_protocol_says() {
         assert_eq!(timeout("2S"), Some(Duration::from_secs(2)));
         assert_eq!(timeout("00000150m"), Some(Duration::from_millis(150)));
-        assert_eq!(timeout("99999999H"), Some(Duration::from_secs(99_999_999 * 3_600)));
+        assert_eq!(timeout("99999999H"), Some(Duration::from_hours(99_999_999)));
         for malformed in ["", "S", "2", "2s", "+2S", "-2S", "123456789S", "2 S", "2é"] {
             assert_eq!(timeout(malformed), None, "{malformed:?}");
         }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 use xavyo_core::error::Result;
 
-use crate::{Database, db};
+use crate::{Database, db, lifecycle::with_sources};
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -20,18 +20,14 @@ pub(super) async fn run(
     database: Database,
     stop: CancellationToken,
 ) -> Result<()> {
-    report(&reporter, &names, ServingStatus::NotServing).await;
     let mut connection = None;
-    let mut was_there = false;
-    loop {
-        let Some(is_there) = stop.run_until_cancelled(answers(&database, &mut connection)).await else {
-            break;
-        };
-        if is_there != was_there {
-            was_there = is_there;
-            let status = if is_there { ServingStatus::Serving } else { ServingStatus::NotServing };
+    let mut reported = None;
+    while let Some(asked) = stop.run_until_cancelled(answers(&database, &mut connection)).await {
+        let status = if asked.is_ok() { ServingStatus::Serving } else { ServingStatus::NotServing };
+        if reported.replace(status) != Some(status) {
             report(&reporter, &names, status).await;
-            tracing::info!(%status, "health");
+            let error = asked.err().map(|error| with_sources(&error));
+            tracing::info!(%status, error, "health");
         }
         if stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_none() {
             break;
@@ -49,19 +45,12 @@ async fn report(reporter: &HealthReporter, names: &[&'static str], status: Servi
     }
 }
 
-/// True: the database answered in time. A connection that failed is replaced the next time.
-async fn answers(database: &Database, connection: &mut Option<PgConnection>) -> bool {
+/// Whether the database answers in time. A connection that failed is replaced the next time.
+async fn answers(database: &Database, connection: &mut Option<PgConnection>) -> Result<()> {
     let asked = tokio::time::timeout(ANSWER_WITHIN, ask(database, connection.take())).await;
-    let failure = match asked {
-        Ok(Ok(answered)) => {
-            *connection = Some(answered);
-            return true;
-        }
-        Ok(Err(error)) => db::failed(error),
-        Err(_elapsed) => db::failed(sqlx::Error::PoolTimedOut),
-    };
-    tracing::warn!(error = crate::lifecycle::with_sources(&failure), "the database does not answer");
-    false
+    let answered = asked.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(db::failed)?;
+    *connection = Some(answered);
+    Ok(())
 }
 
 async fn ask(database: &Database, connection: Option<PgConnection>) -> Result<PgConnection, sqlx::Error> {

@@ -67,7 +67,7 @@ pub(crate) async fn start(
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .max_connection_age(settings.limits.connection_age());
     if let Some(config) = tls::server(&settings.listen)? {
-        server = server.tls_config(config)?;
+        server = server.tls_config(config).map_err(StartError::Tls)?;
     }
     let (listener, address) = bind(settings.listen.listen).await?;
     let incoming = connections(listener, settings.limits.max_connections);

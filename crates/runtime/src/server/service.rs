@@ -38,6 +38,7 @@ impl Service {
 
     /// Adds one generated server. Its name is the one that health reports.
     #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "a list grows; it is no sum")]
     pub fn add<S>(mut self, service: S) -> Self
     where
         S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible>
@@ -61,6 +62,7 @@ impl Service {
                 .iter()
                 .fold(builder, |builder, set| builder.register_encoded_file_descriptor_set(set))
         };
+        // Nothing serves before `health` has asked the database; the empty name is the process as a whole.
         let (reporter, health) = health_reporter();
         let routes = self
             .routes

@@ -24,6 +24,7 @@ const WATCH: &str = "/xavyo.provisioning.v1.OperationService/WatchOperations";
 
 /// As the services' table does, for the few kinds that the gate answers with.
 fn status(error: Error) -> Status {
+    let facts: Vec<_> = error.facts.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let code = match error.kind() {
         Kind::Unauthenticated => Code::Unauthenticated,
         Kind::PermissionDenied => Code::PermissionDenied,
@@ -32,7 +33,9 @@ fn status(error: Error) -> Status {
         Kind::Unavailable => Code::Unavailable,
         _ => Code::Internal,
     };
-    Status::new(code, error.message)
+    let mut status = Status::new(code, format!("{} {}", error.message, facts.join(",")));
+    status.set_source(Arc::new(error));
+    status
 }
 
 struct World {
@@ -219,6 +222,18 @@ async fn a_panic_in_a_handler_or_in_a_stream_is_internal() {
         Response::new(Body::new(Frames(Box::pin(stream::poll_fn(|_| panic!("as a test"))))))
     });
     assert_eq!(code(stream.await).await, Code::Internal);
+}
+
+#[tokio::test]
+async fn a_bug_is_answered_with_the_id_of_its_log_entry_and_nothing_of_its_cause() {
+    let world = World::new();
+
+    let answer =
+        world.call(world.request(GET, "admin"), async |_| status(Error::internal("a canary")).into_http());
+
+    let answer = Status::from_header_map(answer.await.headers()).unwrap();
+    assert!(answer.message().starts_with("internal error error_id="), "{}", answer.message());
+    assert!(!format!("{answer:?}").contains("canary"));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What the log says of a call: one event when its answer has ended, inside a span that names the method, the trace, the
 //! tenant and the subject. Whatever the service logs meanwhile stands in the same span.
 
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request};
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
 use tracing::{Span, field::Empty};
@@ -40,22 +40,17 @@ impl Call {
         self.span.record("subject", tracing::field::display(caller.subject));
     }
 
-    /// For an answer that is a status and nothing else.
-    pub(super) fn answered(&self, response: Response<Body>) -> Response<Body> {
-        self.ended(code_of(response.headers()).unwrap_or(Code::Unknown));
-        response
-    }
-
-    /// Once a call. What went well is for debugging; what the server did wrong is an error.
-    pub(super) fn ended(&self, code: Code) {
+    /// Once a call, with what the log should know of a failure. What went well is for debugging; what the server did
+    /// wrong is an error.
+    pub(super) fn ended(&self, code: Code, error: Option<&str>) {
         let milliseconds = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.span.in_scope(|| match code {
             Code::Ok => tracing::debug!(?code, milliseconds, "answered"),
             Code::Internal | Code::Unknown | Code::DataLoss => {
-                tracing::error!(?code, milliseconds, "answered")
+                tracing::error!(?code, milliseconds, error, "answered");
             }
             Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => {
-                tracing::warn!(?code, milliseconds, "answered");
+                tracing::warn!(?code, milliseconds, error, "answered");
             }
             Code::Cancelled
             | Code::InvalidArgument
@@ -66,7 +61,7 @@ impl Call {
             | Code::Aborted
             | Code::OutOfRange
             | Code::Unimplemented
-            | Code::Unauthenticated => tracing::info!(?code, milliseconds, "answered"),
+            | Code::Unauthenticated => tracing::info!(?code, milliseconds, error, "answered"),
         });
     }
 }
