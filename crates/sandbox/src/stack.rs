@@ -103,7 +103,9 @@ impl Ground {
             set(&mut environment, allowed, "true");
         }
         set(&mut environment, "XAVYO_MEMORY_DIRECTORY", &text(self.directory.join("memory"))?);
-        more.iter().for_each(|(name, value)| set(&mut environment, name, value));
+        for (name, value) in more {
+            set(&mut environment, name, value);
+        }
         Service::start(Kind::Provisioning, replica, self.directory.path(), environment).await
     }
 
@@ -117,7 +119,9 @@ impl Ground {
         let mut environment = self.environment(&self.reconciliation)?;
         set(&mut environment, "XAVYO_PROVISIONING_URL", provisioning_url);
         set(&mut environment, "XAVYO_SERVICE_TOKEN_FILE", &text(self.directory.join("service-token"))?);
-        more.iter().for_each(|(name, value)| set(&mut environment, name, value));
+        for (name, value) in more {
+            set(&mut environment, name, value);
+        }
         Service::start(Kind::Reconciliation, replica, self.directory.path(), environment).await
     }
 

@@ -36,5 +36,5 @@ pub fn run() -> Result<()> {
 }
 
 const fn minutes(count: u64) -> Duration {
-    Duration::from_secs(60 * count)
+    Duration::from_mins(count)
 }

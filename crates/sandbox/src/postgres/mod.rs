@@ -32,7 +32,7 @@ use binaries::Binaries;
 pub const SHARED: &str = "XAVYO_SANDBOX_POSTGRES";
 /// The cluster's superuser: for making roles, databases and templates only.
 const SUPERUSER: &str = "postgres";
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// What a crash of the machine may cost.

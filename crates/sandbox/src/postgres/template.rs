@@ -7,7 +7,7 @@ use super::Postgres;
 use crate::{service::Kind, workspace};
 
 /// Serialises the makers, whichever process they are in.
-const MAKING: i64 = 0x7861_7679_6f;
+const MAKING: i64 = 0x0078_6176_796f;
 
 /// Makes the roles and the template of a service unless the cluster has them already.
 pub async fn make(postgres: &Postgres, kind: Kind) -> Result<()> {
