@@ -1,0 +1,5 @@
+//! The migrations are part of the binary: it is built again when they change.
+
+fn main() {
+    println!("cargo::rerun-if-changed=../../migrations/provisioning");
+}

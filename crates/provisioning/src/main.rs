@@ -1,0 +1,15 @@
+//! The binary `xavyo-provisioning`: `serve` and `migrate`. What it serves is in the library, begun by
+//! [`xavyo_provisioning::start`]; how it lives is in [`xavyo_runtime::process`].
+
+use std::process::ExitCode;
+
+use xavyo_runtime::process::{self, Program};
+
+fn main() -> ExitCode {
+    let program = Program {
+        name: "xavyo-provisioning",
+        about: "Creates, updates and deletes accounts on target systems, durably and in order",
+        migrations: &xavyo_provisioning::MIGRATIONS,
+    };
+    process::main(&program, xavyo_provisioning::start)
+}

@@ -1,0 +1,15 @@
+//! The binary `xavyo-reconciliation`: `serve` and `migrate`. What it serves is in the library, begun by
+//! [`xavyo_reconciliation::start`]; how it lives is in [`xavyo_runtime::process`].
+
+use std::process::ExitCode;
+
+use xavyo_runtime::process::{self, Program};
+
+fn main() -> ExitCode {
+    let program = Program {
+        name: "xavyo-reconciliation",
+        about: "Compares what should be with what is on target systems, reports, and remediates",
+        migrations: &xavyo_reconciliation::MIGRATIONS,
+    };
+    process::main(&program, xavyo_reconciliation::start)
+}
