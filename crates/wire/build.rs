@@ -56,8 +56,12 @@ fn find(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
 
 /// The files of one folder with everything that they import.
 fn closure(all: &FileDescriptorSet, folder: &str) -> FileDescriptorSet {
-    let mut needed: BTreeSet<&str> =
-        all.file.iter().map(|file| file.name()).filter(|name| name.starts_with(folder)).collect();
+    let mut needed: BTreeSet<&str> = all
+        .file
+        .iter()
+        .map(prost_types::FileDescriptorProto::name)
+        .filter(|name| name.starts_with(folder))
+        .collect();
     // Imports come before their importers in the set, so one walk from the end finds them all.
     for file in all.file.iter().rev() {
         if needed.contains(file.name()) {

@@ -7,31 +7,23 @@
 //! Begin with [`pb`] (the generated types), [`fields`] (how a request is parsed) and [`status()`] (how an error is
 //! answered); then the file of the noun at hand: `to_pb` for what goes out, `of_pb` for what comes in.
 
-pub mod account;
-pub mod change;
-pub mod conflict;
 pub mod connector;
 pub mod descriptor;
-pub mod discrepancy;
 pub mod fields;
-pub mod identity;
-pub mod json;
 pub mod limits;
-pub mod link;
 pub mod numbers;
-pub mod object_type;
-pub mod operation;
+pub mod packing;
 pub mod page;
 pub mod pb;
-pub mod policy;
-pub mod remediation;
-pub mod report;
-pub mod run;
-pub mod settings;
+mod provisioning;
+mod reconciliation;
 pub mod status;
-pub mod time;
-pub mod value;
+mod values;
 
+pub use connector::{object_type, policy, settings};
 pub use fields::Fields;
 pub use numbers::Numbered;
+pub use provisioning::{account, conflict, identity, link, operation, reads};
+pub use reconciliation::{discrepancy, remediation, report, run};
 pub use status::status;
+pub use values::{change, json, time, value};

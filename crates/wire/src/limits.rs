@@ -11,7 +11,7 @@ pub const UID: usize = 1_024;
 /// Names of attributes, object classes and intents.
 pub const ATTRIBUTE_NAME: usize = 256;
 /// CEL expressions; `core` measures them again when it compiles.
-pub const EXPRESSION: usize = 1_024;
+pub const EXPRESSION: usize = xavyo_core::mapping::MAX_SOURCE;
 /// Settings: hosts, DNs, filters, URLs.
 pub const SETTING: usize = 4_096;
 /// PEM certificates.

@@ -143,7 +143,7 @@ fn suggested(code: Code) -> Reason {
         Code::NotFound => Reason::NotFound,
         Code::AlreadyExists => Reason::AlreadyExists,
         Code::FailedPrecondition => Reason::IllegalMove,
-        Code::Aborted => Reason::ClaimLost,
+        Code::Aborted => Reason::Contended,
         Code::OutOfRange => Reason::TokenTooOld,
         Code::ResourceExhausted => Reason::LimitExceeded,
         Code::Unauthenticated => Reason::InvalidToken,
@@ -183,7 +183,7 @@ fn add_violations(details: &mut ErrorDetails, violations: &[Violation]) {
 
 #[cfg(test)]
 mod tests {
-    use std::error::Error as _;
+    use std::{collections::BTreeSet, error::Error as _};
 
     use super::*;
 
@@ -233,5 +233,17 @@ mod tests {
         assert_eq!(error_of(&Status::unavailable("connection refused")).reason, Reason::PeerUnavailable);
         assert_eq!(error_of(&Status::unknown("h2 protocol error")).reason, Reason::PeerUnavailable);
         assert_eq!(error_of(&Status::deadline_exceeded("late")).reason, Reason::DeadlineExceeded);
+    }
+
+    #[test]
+    fn docs_list_every_reason_with_its_code_and_no_other() {
+        let rows: BTreeSet<(String, String)> = include_str!("../../../docs/api.md")
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+            .filter_map(|(reason, rest)| Some((reason.to_owned(), rest.split_once(" |")?.0.replace('_', ""))))
+            .collect();
+        let code = |reason: &Reason| format!("{:?}", code(reason.kind())).to_uppercase();
+        let reasons = Reason::ALL.iter().map(|reason| (reason.name().to_owned(), code(reason))).collect();
+        assert_eq!(rows, reasons);
     }
 }

@@ -1,15 +1,17 @@
 //! Object types. Expressions are only measured here; `core` compiles them.
 
-use xavyo_core::connector::{
-    AttributeRule, Authority, CorrelationPolicy, CorrelationRule, DEFAULT_INTENT, Inverse, MatchingRule,
-    Normaliser, ObjectType, Ownership,
+use xavyo_core::{
+    connector::{
+        AttributeRule, Authority, CorrelationPolicy, CorrelationRule, DEFAULT_INTENT, Inverse, MatchingRule,
+        Normaliser, ObjectType, Ownership,
+    },
+    mapping::{MAX_CORRELATION_RULES, MAX_RULES},
 };
 
 use crate::{fields::Fields, limits, numbers::Numbered, pb::provisioning as pb};
 
 /// Object types of one connector.
 const MAX_OBJECT_TYPES: usize = 16;
-const MAX_CORRELATION_RULES: usize = 32;
 const MAX_WEIGHT: i32 = 100;
 
 pub fn to_pb(kind: &ObjectType) -> pb::ObjectType {
@@ -62,7 +64,7 @@ pub fn intent_of_pb(fields: &mut Fields, intent: String) -> String {
 }
 
 fn mapping_of_pb(fields: &mut Fields, mapping: Vec<pb::AttributeRule>) -> Vec<AttributeRule> {
-    let rules = fields.each("mapping", mapping, limits::ATTRIBUTES, rule_of_pb);
+    let rules = fields.each("mapping", mapping, MAX_RULES, rule_of_pb);
     for (index, rule) in rules.iter().enumerate() {
         if rules[..index].iter().any(|other| other.name == rule.name) {
             fields.refuse(&format!("mapping[{index}].name"), "an attribute that no other rule names");
@@ -166,4 +168,67 @@ fn correlation_of_pb(fields: &mut Fields, policy: pb::CorrelationPolicy) -> Corr
 
 fn expression(fields: &mut Fields, field: &str, source: String) -> String {
     fields.any_text(field, source, limits::EXPRESSION)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind() -> pb::ObjectType {
+        let rule = pb::AttributeRule {
+            name: "mail".into(),
+            expression: "identity.mail".into(),
+            inverse: Some(pb::Inverse {
+                identity_attribute: "mail".into(),
+                expression: "account.mail".into(),
+            }),
+            ownership: pb::Ownership::Matching.into(),
+            owned_values: "value != ''".into(),
+            ..Default::default()
+        };
+        let correlation = pb::CorrelationPolicy {
+            rules: vec![pb::CorrelationRule {
+                expression: "identity.mail".into(),
+                attribute: "mail".into(),
+                weight: 60,
+                ..Default::default()
+            }],
+            threshold: 60,
+        };
+        pb::ObjectType {
+            object_class: "account".into(),
+            mapping: vec![rule],
+            correlation: Some(correlation),
+            ..Default::default()
+        }
+    }
+
+    fn refused(kinds: Vec<pb::ObjectType>) -> Vec<String> {
+        let mut fields = Fields::default();
+        let parsed = all_of_pb(&mut fields, kinds);
+        let error = fields.finish(parsed).unwrap_err();
+        error.violations.into_iter().map(|violation| violation.field).collect()
+    }
+
+    #[test]
+    fn an_object_type_survives_the_wire() {
+        let mut fields = Fields::default();
+        let parsed = of_pb(&mut fields, kind());
+        let again = of_pb(&mut fields, to_pb(&parsed));
+        assert_eq!(fields.finish(again).unwrap(), parsed);
+        assert_eq!((parsed.intent.as_str(), parsed.mapping[0].matching), ("default", MatchingRule::Exact));
+    }
+
+    #[test]
+    fn names_are_used_once_and_every_violation_has_its_path() {
+        let twice = pb::ObjectType { mapping: [kind().mapping, kind().mapping].concat(), ..kind() };
+        assert_eq!(refused(vec![kind(), twice]), ["object_types[1].mapping[1].name", "object_types[1]"]);
+        assert_eq!(refused(vec![]), ["object_types"]);
+
+        let mut bad = kind();
+        bad.mapping[0].ownership = pb::Ownership::All.into();
+        bad.correlation = Some(pb::CorrelationPolicy { threshold: 0, ..kind().correlation.unwrap() });
+        let paths = ["object_types[0].mapping[0].owned_values", "object_types[0].correlation.threshold"];
+        assert_eq!(refused(vec![bad]), paths);
+    }
 }

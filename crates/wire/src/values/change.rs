@@ -80,3 +80,57 @@ fn of_json(fields: &mut Fields, name: &str, json: Json) -> Option<Change> {
 fn is_delta(object: &Struct) -> bool {
     !object.fields.is_empty() && object.fields.keys().all(|name| name == "add" || name == "remove")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> xavyo_core::error::Result<Changes> {
+        let mut fields = Fields::default();
+        let parsed = of_struct(&mut fields, "payload", Some(serde_json::from_str(json).unwrap()));
+        fields.finish(parsed)
+    }
+
+    #[test]
+    fn the_forms_of_a_payload_are_those_of_the_databases() {
+        for json in [
+            r#"{"mail":"x"}"#,
+            r#"{"mail":["x","y"]}"#,
+            r#"{"mail":null}"#,
+            r#"{"groups":{"add":["x"],"remove":[]}}"#,
+            r#"{"age":7,"vip":true}"#,
+        ] {
+            let changes = parse(json).unwrap();
+            assert_eq!(serde_json::to_string(&changes).unwrap(), json);
+            assert_eq!(
+                serde_json::to_value(to_struct(&changes)).unwrap(),
+                serde_json::from_str::<serde_json::Value>(json).unwrap().float_numbers()
+            );
+        }
+        assert_eq!(parse(r#"{"mail":[]}"#).unwrap()["mail"], Change::Clear);
+    }
+
+    #[test]
+    fn deeper_objects_are_refused_by_their_path() {
+        for json in [r#"{"mail":{"add":[{"x":1}]}}"#, r#"{"mail":{"replace":["x"]}}"#, r#"{"mail":{}}"#] {
+            assert_eq!(parse(json).unwrap_err().violations[0].field, "payload.mail", "{json}");
+        }
+    }
+
+    trait FloatNumbers {
+        fn float_numbers(self) -> Self;
+    }
+
+    impl FloatNumbers for serde_json::Value {
+        /// A Struct has no integers.
+        fn float_numbers(self) -> Self {
+            match self {
+                Self::Number(number) => number.as_f64().unwrap().into(),
+                Self::Object(fields) => {
+                    fields.into_iter().map(|(name, value)| (name, value.float_numbers())).collect()
+                }
+                other => other,
+            }
+        }
+    }
+}

@@ -1,6 +1,12 @@
 //! Reports.
 
-use xavyo_core::report::{MismatchedAttribute, ReconciliationReport};
+use std::collections::BTreeMap;
+
+use xavyo_core::{
+    discrepancy::DiscrepancyType,
+    remediation::RemediationAction,
+    report::{MismatchedAttribute, ReconciliationReport},
+};
 
 use crate::pb::reconciliation as pb;
 
@@ -10,11 +16,11 @@ pub fn to_pb(report: &ReconciliationReport) -> pb::ReconciliationReport {
         run_id: report.run_id.to_string(),
         discrepancy_summary: Some(pb::DiscrepancySummary {
             total: report.discrepancy_summary.total,
-            by_type: named(&report.discrepancy_summary.by_type, |kind| kind.name()),
+            by_type: named(&report.discrepancy_summary.by_type, DiscrepancyType::name),
         }),
         action_summary: Some(pb::ActionSummary {
             total: report.action_summary.total,
-            by_action: named(&report.action_summary.by_action, |action| action.name()),
+            by_action: named(&report.action_summary.by_action, RemediationAction::name),
         }),
         top_mismatched_attributes: report.top_mismatched_attributes.iter().map(mismatched).collect(),
         performance_metrics: Some(pb::PerformanceMetrics {
@@ -40,10 +46,7 @@ pub fn to_pb(report: &ReconciliationReport) -> pb::ReconciliationReport {
 }
 
 /// Counts under the names that the contract gives to their keys.
-pub fn named<K: Copy>(
-    counts: &std::collections::BTreeMap<K, i64>,
-    name: impl Fn(K) -> &'static str,
-) -> std::collections::BTreeMap<String, i64> {
+pub fn named<K: Copy>(counts: &BTreeMap<K, i64>, name: impl Fn(K) -> &'static str) -> BTreeMap<String, i64> {
     counts.iter().map(|(key, count)| (name(*key).to_owned(), *count)).collect()
 }
 

@@ -225,3 +225,109 @@ fn typed(object: Struct) -> Result<Value, &'static str> {
 
 const VALUE: &str = "a string, number, boolean, {\"base64\": …}, {\"timestamp\": …}, or a list of these";
 const FINITE: &str = "a finite number";
+
+#[cfg(test)]
+mod tests {
+    use chrono::{TimeDelta, Utc};
+    use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
+
+    use super::*;
+
+    fn values() -> impl Strategy<Value = Value> {
+        let micros = -62_135_596_800_000_000..=253_402_300_799_000_000_i64;
+        prop_oneof![
+            "[^\0]{0,40}".prop_map(Value::Text),
+            any::<i64>().prop_map(Value::Integer),
+            any::<f64>().prop_filter("finite", |it| it.is_finite()).prop_map(Value::Double),
+            any::<bool>().prop_map(Value::Boolean),
+            any::<Vec<u8>>().prop_map(Value::Binary),
+            micros.prop_map(|it| Value::Timestamp(DateTime::<Utc>::UNIX_EPOCH + TimeDelta::microseconds(it))),
+            Just(Value::Integer(EXACT)),
+        ]
+    }
+
+    fn parse(json: &str) -> xavyo_core::error::Result<Attributes> {
+        let mut fields = Fields::default();
+        let parsed =
+            attributes_of_struct(&mut fields, "attributes", Some(serde_json::from_str(json).unwrap()));
+        fields.finish(parsed)
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_survives_a_stream(values in proptest::collection::vec(values(), 1..5)) {
+            let attributes = Attributes::from([("a".to_owned(), values)]);
+            let mut fields = Fields::default();
+            let back = attributes_of_list(&mut fields, "attributes", attributes_to_list(&attributes));
+            assert_eq!(fields.finish(back).unwrap(), attributes);
+        }
+
+        #[test]
+        fn text_truth_and_exact_numbers_survive_a_struct(
+            text in "[^\0]{0,40}", truth: bool, number in -EXACT..=EXACT, fraction in 0.1..0.9,
+        ) {
+            let values = vec![Value::from(text), truth.into(), number.into(), Value::Double(fraction)];
+            let attributes = Attributes::from([("a".to_owned(), values)]);
+            let mut fields = Fields::default();
+            let back = attributes_of_struct(&mut fields, "x", Some(attributes_to_struct(&attributes)));
+            assert_eq!(fields.finish(back).unwrap(), attributes);
+        }
+
+        #[test]
+        fn in_a_struct_the_rest_is_its_text(value in values()) {
+            let attributes = Attributes::from([("a".to_owned(), vec![value.clone()])]);
+            let json = serde_json::to_value(attributes_to_struct(&attributes)).unwrap();
+            match value {
+                Value::Integer(it) if it.unsigned_abs() > EXACT.unsigned_abs() => assert_eq!(json["a"], it.to_string()),
+                Value::Binary(_) | Value::Timestamp(_) => assert_eq!(json["a"], value.to_text()),
+                Value::Text(_) | Value::Integer(_) | Value::Double(_) | Value::Boolean(_) => {}
+            }
+        }
+    }
+
+    #[test]
+    fn null_and_an_empty_list_are_absent_and_types_can_be_told() {
+        let parsed = parse(
+            r#"{"a": null, "b": [], "c": ["x", 1], "d": {"base64": "AP8="}, "e": {"timestamp": "1970-01-01T01:00:00+01:00"}}"#,
+        );
+        let expected = [
+            ("c".to_owned(), vec![Value::from("x"), Value::from(1)]),
+            ("d".to_owned(), vec![Value::Binary(vec![0, 255])]),
+            ("e".to_owned(), vec![Value::Timestamp(DateTime::UNIX_EPOCH)]),
+        ];
+        assert_eq!(parsed.unwrap(), Attributes::from(expected));
+    }
+
+    #[test]
+    fn hostile_values_are_refused_by_their_path() {
+        let long = format!(r#"{{"a": "{}"}}"#, "x".repeat(limits::VALUE + 1));
+        for (json, field) in [
+            (r#"{"a": "x\u0000"}"#, "attributes.a"),
+            (r#"{"a": [["deep"]]}"#, "attributes.a"),
+            (r#"{"a": {"deep": {"er": 1}}}"#, "attributes.a"),
+            (r#"{"a": {"base64": "?"}}"#, "attributes.a"),
+            (r#"{"": 1}"#, "attributes"),
+            (r#"{"a\u0000": 1}"#, "attributes"),
+            (&long, "attributes.a"),
+        ] {
+            assert_eq!(parse(json).unwrap_err().violations[0].field, field, "{json}");
+        }
+        for number in [f64::INFINITY, f64::NAN, 9_007_199_254_740_994.0] {
+            let mut fields = Fields::default();
+            let attributes = Struct { fields: [("a".to_owned(), number.into())].into() };
+            attributes_of_struct(&mut fields, "attributes", Some(attributes));
+            assert!(fields.finish(()).is_err(), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_stream_names_an_attribute_once_and_gives_every_value_a_kind() {
+        let one = |values| common::Attribute { name: "a".to_owned(), values };
+        let text = || vec![to_pb(&Value::from("x"))];
+        for list in [vec![one(text()), one(text())], vec![one(vec![common::Value { kind: None }])]] {
+            let mut fields = Fields::default();
+            attributes_of_list(&mut fields, "attributes", list);
+            assert_eq!(fields.finish(()).unwrap_err().violations[0].field, "attributes.a");
+        }
+    }
+}

@@ -1,12 +1,14 @@
-//! Connectors.
+//! Connectors: the resource, its secrets, and in files of their own its settings, object types and policies.
+
+pub mod object_type;
+pub mod policy;
+pub mod settings;
 
 use std::collections::BTreeMap;
 
 use xavyo_core::connector::{Connector, Settings};
 
-use crate::{
-    fields::Fields, limits, numbers::Numbered, object_type, pb::provisioning as pb, policy, settings, time,
-};
+use crate::{fields::Fields, limits, numbers::Numbered, pb::provisioning as pb, time};
 
 /// `stored_secrets` are the names of the secrets that are kept for it.
 pub fn to_pb(connector: &Connector, stored_secrets: Vec<String>) -> pb::Connector {

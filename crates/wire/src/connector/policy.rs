@@ -215,3 +215,76 @@ fn remedies_of_pb(
     }
     remedies
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(policies: pb::Policies) -> xavyo_core::error::Result<Policies> {
+        let mut fields = Fields::default();
+        let parsed = of_pb(&mut fields, Some(policies));
+        fields.finish(parsed)
+    }
+
+    fn refused(policies: pb::Policies) -> Vec<String> {
+        parse(policies).unwrap_err().violations.into_iter().map(|violation| violation.field).collect()
+    }
+
+    fn remedy(action: i32) -> pb::RemediationPolicy {
+        pb::RemediationPolicy { action, direction: 0 }
+    }
+
+    #[test]
+    fn nothing_said_is_the_careful_default() {
+        assert_eq!(parse(pb::Policies::default()).unwrap(), Policies::default());
+    }
+
+    #[test]
+    fn policies_survive_the_wire() {
+        let policies = pb::Policies {
+            deprovision: Some(pb::Deprovision {
+                kind: pb::DeprovisionKind::Staged.into(),
+                delete_after_days: Some(30),
+            }),
+            guard: Some(pb::GuardPolicy {
+                destructive: Some(pb::GuardLimit { limit: Some(Limit::None(pb::NoLimit {})) }),
+                four_eyes: true,
+                ..Default::default()
+            }),
+            remediation: [("missing".to_owned(), remedy(1))].into(),
+            max_calls_per_second: Some(7),
+            ..Default::default()
+        };
+        let parsed = parse(policies).unwrap();
+        assert_eq!(parsed.guard.destructive, GuardLimit::None);
+        assert_eq!(parse(to_pb(&parsed)).unwrap(), parsed);
+        assert_eq!(parse(to_pb(&Policies::default())).unwrap(), Policies::default());
+    }
+
+    #[test]
+    fn ranges_and_the_table_of_remedies_are_kept() {
+        let retry = pb::RetryPolicy { base_ms: Some(5_000), cap_ms: Some(1_000), max_retries: Some(21) };
+        let percent = Limit::AtMost(pb::AtMost { percent: f64::NAN, count: 1, floor: 1 });
+        let bad = pb::Policies {
+            retry: Some(retry),
+            deprovision: Some(pb::Deprovision { kind: 4, delete_after_days: None }),
+            guard: Some(pb::GuardPolicy {
+                constructive: Some(pb::GuardLimit { limit: Some(percent) }),
+                ..Default::default()
+            }),
+            max_concurrency: 65,
+            remediation: [("missing".to_owned(), remedy(3)), ("lost".to_owned(), remedy(1))].into(),
+            ..Default::default()
+        };
+        let paths = [
+            "policies.retry.cap_ms",
+            "policies.retry.max_retries",
+            "policies.deprovision.delete_after_days",
+            "policies.guard.constructive.at_most.percent",
+            "policies.max_concurrency",
+            "policies.remediation",
+            "policies.remediation.missing",
+        ];
+        assert_eq!(refused(bad), paths);
+    }
+}

@@ -230,3 +230,70 @@ fn port(fields: &mut Fields, port: i32, usual: u16) -> u16 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(kind: Option<Kind>) -> xavyo_core::error::Result<Settings> {
+        let mut fields = Fields::default();
+        let settings = of_pb(&mut fields, Some(pb::ConnectorSettings { kind }));
+        fields.finish(settings)
+    }
+
+    #[test]
+    fn what_is_left_out_is_what_the_contract_says_it_is() {
+        let ldap = pb::LdapSettings { base_dn: "dc=x".into(), ..Default::default() };
+        let Ok(Settings::Ldap(settings)) = parse(Some(Kind::Ldap(ldap))) else { panic!("refused") };
+        assert_eq!((settings.tls, settings.port, settings.page_size), (LdapTls::Ldaps, 636, 500));
+        assert_eq!((settings.dialect, settings.create_base_dn.as_str()), (LdapDialect::Detect, "dc=x"));
+
+        let sql = pb::SqlSettings {
+            dialect: SqlDialect::Mysql.number(),
+            database: "hr".into(),
+            ..Default::default()
+        };
+        let Ok(Settings::Sql(settings)) = parse(Some(Kind::Sql(sql))) else { panic!("refused") };
+        assert_eq!((settings.port, settings.schema.as_str()), (3306, "hr"));
+    }
+
+    #[test]
+    fn settings_survive_the_wire() {
+        let memory = pb::MemorySettings {
+            store: "s".into(),
+            generate: 5,
+            faults: vec![pb::MemoryFault { call: "get".into(), kind: "busy".into(), times: 2 }],
+            ..Default::default()
+        };
+        let scim = pb::ScimSettings {
+            base_url: "https://x".into(),
+            sentinels: vec!["a".into()],
+            ..Default::default()
+        };
+        let remote = pb::RemoteSettings { url: "https://x".into(), ..Default::default() };
+        let kinds = [
+            Kind::Ldap(pb::LdapSettings { filter: "(a=b)".into(), ..Default::default() }),
+            Kind::Sql(pb::SqlSettings { enabled_column: Some("on".into()), ..Default::default() }),
+            Kind::Scim(scim),
+            Kind::Remote(remote),
+            Kind::Memory(memory),
+        ];
+        for kind in kinds {
+            let settings = parse(Some(kind)).unwrap();
+            assert_eq!(parse(to_pb(&settings).kind).unwrap(), settings);
+        }
+    }
+
+    #[test]
+    fn every_bad_field_is_named() {
+        let ldap = pb::LdapSettings { host: "a\0".into(), port: 70_000, tls: 9, ..Default::default() };
+        let fields: Vec<String> = parse(Some(Kind::Ldap(ldap)))
+            .unwrap_err()
+            .violations
+            .into_iter()
+            .map(|violation| violation.field)
+            .collect();
+        assert_eq!(fields, ["settings.ldap.tls", "settings.ldap.host", "settings.ldap.port"]);
+        assert_eq!(parse(None).unwrap_err().violations[0].field, "settings");
+    }
+}
