@@ -11,9 +11,13 @@ mod connector;
 pub mod egress;
 pub mod ldap;
 pub mod memory;
+mod network;
 mod options;
+mod pool;
+mod redaction;
 pub mod sql;
 mod validation;
+pub mod wrappers;
 
 use std::sync::Arc;
 
@@ -29,14 +33,14 @@ use xavyo_core::{Error, Reason, connector::Settings};
 ///
 /// Fails with the violations of [`validate`], with a violation of `secrets.*` where a secret is missing, and with
 /// `NOT_IMPLEMENTED` for kinds that this build does not serve.
-pub fn open(settings: &Settings, _secrets: &Secrets, options: &Options) -> Result<Arc<dyn Connector>, Error> {
+pub fn open(settings: &Settings, secrets: &Secrets, options: &Options) -> Result<Arc<dyn Connector>, Error> {
     let violations = validate(settings, options);
     if !violations.is_empty() {
         return Err(Error::all_invalid(violations));
     }
     match settings {
-        Settings::Ldap(_) => Err(not_implemented("ldap")),
-        Settings::Sql(_) => Err(not_implemented("sql")),
+        Settings::Ldap(settings) => Ok(Arc::new(ldap::Ldap::open(settings, secrets, options)?)),
+        Settings::Sql(settings) => sql::open(settings, secrets, options),
         Settings::Memory(settings) => Ok(Arc::new(memory::Memory::open(settings, options)?)),
         Settings::Scim(_) => Err(not_implemented("scim")),
         Settings::Remote(_) => Err(not_implemented("remote")),
