@@ -1,5 +1,5 @@
-//! Private directories for servers: 0700, owned by the user that the server runs as, gone when dropped; and the sweep
-//! of those that a killed process left behind.
+//! Private directories for servers, in the temporary folder (TMPDIR): 0700, owned by the user that the server runs as,
+//! gone when dropped; and the sweep of those that a killed process left behind.
 //!
 //! Each directory has a lock file beside it that its maker holds as long as it lives. Whoever gets that lock later knows
 //! that the maker is dead, ends what still works in the directory, and removes it.

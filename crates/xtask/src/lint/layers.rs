@@ -47,7 +47,7 @@ const NOT_IN_CORE: [&str; 5] = ["tokio", "tonic", "sqlx", "prost", "reqwest"];
 const NOWHERE: [&str; 5] = ["aws-lc-rs", "aws-lc-sys", "openssl", "openssl-sys", "native-tls"];
 
 pub fn check() -> Result<Findings> {
-    let output = cargo().args(["metadata", "--format-version=1", "--locked", "--offline"]).output()?;
+    let output = cargo().args(["metadata", "--format-version=1", "--locked"]).output()?;
     if !output.status.success() {
         bail!("cargo metadata failed:\n{}", String::from_utf8_lossy(&output.stderr));
     }

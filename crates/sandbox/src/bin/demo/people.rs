@@ -57,7 +57,7 @@ const GIVEN: [Name; 24] = [
     ("Wanda", "wanda"),
     ("Zoë", "zoe"),
 ];
-const FAMILY: [Name; 21] = [
+const FAMILY: [Name; 23] = [
     ("Almeida", "almeida"),
     ("Bakker", "bakker"),
     ("Čapek", "capek"),
@@ -78,6 +78,8 @@ const FAMILY: [Name; 21] = [
     ("Šimić", "simic"),
     ("Turing", "turing"),
     ("Vogel", "vogel"),
+    ("Wójcik", "wojcik"),
+    ("Xenakis", "xenakis"),
     ("Yılmaz", "yilmaz"),
 ];
 const TITLES: [&str; 7] =
@@ -105,7 +107,7 @@ impl Population {
 impl Person {
     fn new(number: u32) -> Self {
         let (given_name, given) = pick(&GIVEN, number);
-        // Strides without a common factor meet every pair of names before one comes twice.
+        // The lists' lengths have no common factor: every pair of names comes before one comes twice.
         let (family_name, family) = pick(&FAMILY, number);
         let round = number / u32::try_from(GIVEN.len() * FAMILY.len()).expect("two short lists");
         let username = match round {
