@@ -10,6 +10,7 @@ pub mod account;
 pub mod account_state;
 pub mod cause;
 pub mod change;
+pub mod classification;
 pub mod comparison;
 pub mod conflict;
 pub mod connector;

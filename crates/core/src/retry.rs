@@ -23,24 +23,24 @@ pub fn delay(policy: &RetryPolicy, retry_count: i32, jitter: f64, retry_after: O
 mod tests {
     use super::*;
 
-    fn seconds(retry_count: i32, jitter: f64) -> f64 {
-        delay(&RetryPolicy::default(), retry_count, jitter, None).as_secs_f64()
+    fn millis(retry_count: i32, jitter: f64) -> u128 {
+        delay(&RetryPolicy::default(), retry_count, jitter, None).as_millis()
     }
 
     #[test]
     fn delays_double_from_thirty_seconds_to_an_hour() {
-        let delays = [1, 2, 3, 4, 5, 6, 7, 8, 20, i32::MAX].map(|count| seconds(count, 0.0));
-        assert_eq!(delays, [30.0, 60.0, 120.0, 240.0, 480.0, 960.0, 1920.0, 3600.0, 3600.0, 3600.0]);
+        let delays = [1, 2, 3, 4, 5, 6, 7, 8, 20, i32::MAX].map(|count| millis(count, 0.0) / 1_000);
+        assert_eq!(delays, [30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600]);
     }
 
     #[test]
     fn jitter_is_at_most_a_quarter() {
-        assert_eq!([seconds(1, -1.0), seconds(1, 1.0), seconds(1, 9.0)], [22.5, 37.5, 37.5]);
+        assert_eq!([millis(1, -1.0), millis(1, 1.0), millis(1, 9.0)], [22_500, 37_500, 37_500]);
     }
 
     #[test]
     fn the_targets_own_wish_wins() {
-        let wish = Duration::from_secs(7_200);
+        let wish = Duration::from_hours(2);
         assert_eq!(delay(&RetryPolicy::default(), 1, 1.0, Some(wish)), wish);
     }
 }

@@ -1,0 +1,204 @@
+//! The target's accounts streaming past.
+
+use super::{
+    AccountRef, Findings, Hash, MAX_CANDIDATES, Observation, Proof, Standing, TargetRecord,
+    conclude::conclude,
+    findings::Counts,
+    hash_of_uid,
+    index::{SharedIndex, Table},
+    matcher::{Links, Matcher, Person, Seen},
+    roster::{self, Roster},
+    union::Union,
+};
+use crate::{
+    account::AccountState,
+    correlation::{self, RuleSet},
+};
+
+/// Matches accounts as they come, in any order.
+#[derive(Debug)]
+pub struct Reading {
+    pub(super) matcher: Matcher,
+    links: Links,
+    keys: SharedIndex,
+    pub(super) accounts: Vec<Stranger>,
+    by_account: Table,
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) roster: Roster,
+    pub(super) renamed: Vec<(u32, roster::Entry)>,
+    /// Nodes: the people, then the accounts.
+    pub(super) union: Union,
+    pub(super) counts: Counts,
+}
+
+/// An account that is not linked.
+#[derive(Debug)]
+pub(super) struct Stranger {
+    hash: Hash,
+    pub names: roster::Entry,
+    /// Its candidates, the best first: from here, so many.
+    pub first_candidate: u32,
+    pub candidate_count: u32,
+    /// At least one candidate reaches the threshold.
+    pub correlates: bool,
+}
+
+/// A person that an account resembles.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate {
+    pub person: u32,
+    pub score: i32,
+    pub rules: RuleSet,
+}
+
+impl Reading {
+    pub(super) fn new(matcher: Matcher, links: Links, keys: SharedIndex) -> Self {
+        let people = u32::try_from(matcher.people.len()).expect("fewer than 2^32 identities");
+        Self {
+            matcher,
+            links,
+            keys,
+            accounts: Vec::new(),
+            by_account: Table::default(),
+            candidates: Vec::new(),
+            roster: Roster::default(),
+            renamed: Vec::new(),
+            union: Union::of(people),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes note of one account.
+    pub fn observe(&mut self, record: TargetRecord<'_>) -> Observation {
+        match self.links.find(&self.matcher.people, record.account) {
+            Some(person) => self.observe_linked(person, record),
+            None => self.observe_unlinked(record),
+        }
+    }
+
+    /// Ends the reading. `proof` says from which side absence may be concluded.
+    pub fn finish(self, proof: Proof) -> Findings {
+        conclude(self, proof)
+    }
+
+    fn observe_linked(&mut self, position: u32, record: TargetRecord<'_>) -> Observation {
+        let person = &mut self.matcher.people[position as usize];
+        if person.seen != Seen::No {
+            return Observation::Repeated;
+        }
+        self.counts.accounts += 1;
+        let Some(link) = &person.link else { return Observation::Unlinked };
+        let is_renamed = link.uid != hash_of_uid(record.account.external_uid);
+        if is_renamed || (link.id.is_none() && record.account.immutable_id.is_some()) {
+            self.renamed.push((position, self.roster.add(record.account)));
+        }
+        let digest_differs = link.digest.is_none() || link.digest != record.digest;
+        let differs = match person.standing {
+            Standing::ShouldHave => digest_differs || state_differs(person, record.state),
+            Standing::ShouldNotHave => state_differs(person, record.state),
+            Standing::Unknown => false,
+        };
+        let observation = match (record.protected, person.in_flight, differs) {
+            (true, ..) => Observation::Protected,
+            (false, true, _) => Observation::InFlight,
+            (false, false, true) => Observation::Differs,
+            (false, false, false) => Observation::Same,
+        };
+        self.counts.protected += i64::from(record.protected);
+        person.seen = match (observation, person.standing) {
+            (Observation::Protected | Observation::InFlight, _) | (_, Standing::Unknown) => Seen::Passed,
+            (_, Standing::ShouldHave | Standing::ShouldNotHave) => {
+                Seen::As { state: record.state, digest_differs }
+            }
+        };
+        observation
+    }
+
+    fn observe_unlinked(&mut self, record: TargetRecord<'_>) -> Observation {
+        let hash = record.account.identity_hash();
+        if self.by_account.find(&hash, |at| self.accounts[at as usize].hash).is_some() {
+            return Observation::Repeated;
+        }
+        self.counts.accounts += 1;
+        if record.protected {
+            self.counts.protected += 1;
+            return Observation::Protected;
+        }
+        if self.matcher.busy.contains(&hash)
+            || self.matcher.busy.contains(&hash_of_uid(record.account.external_uid))
+        {
+            self.counts.in_flight += 1;
+            return Observation::InFlight;
+        }
+        let candidates = self.candidates_of(record);
+        let edges = candidates
+            .iter()
+            .take_while(|candidate| candidate.score >= self.matcher.policy.threshold)
+            .count();
+        let node = self.union.add();
+        for candidate in &candidates[..edges] {
+            self.union.connect(node, candidate.person);
+            self.matcher.people[candidate.person as usize].is_candidate = true;
+        }
+        let position = u32::try_from(self.accounts.len()).expect("fewer than 2^32 accounts");
+        let kept = &candidates[..candidates.len().min(MAX_CANDIDATES)];
+        self.accounts.push(Stranger {
+            hash,
+            names: self.roster.add(record.account),
+            first_candidate: u32::try_from(self.candidates.len()).expect("fewer than 2^32 candidates"),
+            candidate_count: u32::try_from(kept.len()).expect("a few candidates"),
+            correlates: edges > 0,
+        });
+        self.candidates.extend_from_slice(kept);
+        self.by_account.insert(position, |at| self.accounts[at as usize].hash);
+        Observation::Unlinked
+    }
+
+    /// Everybody whom the account resembles, the best first, then by position.
+    fn candidates_of(&self, record: TargetRecord<'_>) -> Vec<Candidate> {
+        let matches =
+            record.keys.iter().flat_map(|key| self.keys.all(&key.key).map(|person| (person, key.rule)));
+        let mut matches: Vec<(u32, u16)> = matches.collect();
+        matches.sort_unstable();
+        matches.retain(|(person, _)| !self.is_rejected(*person, record.account));
+        let mut candidates: Vec<Candidate> = matches
+            .chunk_by(|one, other| one.0 == other.0)
+            .map(|matches| {
+                let mut rules = RuleSet::default();
+                for (_, rule) in matches {
+                    rules.insert(*rule);
+                }
+                Candidate {
+                    person: matches[0].0,
+                    score: correlation::score(&self.matcher.policy, rules),
+                    rules,
+                }
+            })
+            .collect();
+        candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.score));
+        candidates
+    }
+
+    fn is_rejected(&self, person: u32, account: AccountRef<'_>) -> bool {
+        let rejected = &self.matcher.rejected;
+        !rejected.is_empty()
+            && (rejected.contains(&(person, account.identity_hash()))
+                || rejected.contains(&(person, hash_of_uid(account.external_uid))))
+    }
+
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.matcher.people.capacity() * size_of::<Person>()
+            + self.links.bytes()
+            + self.keys.bytes()
+            + self.accounts.capacity() * size_of::<Stranger>()
+            + self.by_account.bytes()
+            + self.candidates.capacity() * size_of::<Candidate>()
+            + self.roster.bytes()
+            + self.union.bytes()
+    }
+}
+
+pub(super) fn state_differs(person: &Person, actual: AccountState) -> bool {
+    person.link.as_ref().and_then(|link| link.state).is_some_and(|expected| expected != actual)
+}
