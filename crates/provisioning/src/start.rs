@@ -10,7 +10,13 @@ use xavyo_wire::{
 
 use crate::{
     crash,
-    grpc::{audit::AuditServer, conflict::ConflictServer, operation::OperationServer},
+    accounts::Accounts,
+    connectors::Connectors,
+    grpc::{
+        account::AccountServer, audit::AuditServer, conflict::ConflictServer, connector::ConnectorServer,
+        identity::IdentityServer, operation::OperationServer,
+    },
+    identities::{Identities, automation::Automation},
     operations::Operations,
     programs::Programs,
     secrets::Vault,
@@ -32,9 +38,25 @@ pub async fn start(settings: Settings, runtime: &mut Runtime) -> Result<Service,
         Targets::new(database.clone(), vault.clone(), programs.clone(), settings.connector_options());
     let nudge = Nudge::default();
     let operations = Operations::new(database.clone(), clock.clone(), nudge.clone(), runtime.stop());
+    let connectors = Connectors::new(database.clone(), clock.clone(), vault, targets.clone());
+    let automation = Automation::new(database.clone(), clock.clone(), programs);
+    let identities = Identities::new(database.clone(), clock.clone(), automation, nudge.clone());
+    let accounts = Accounts::new(database.clone(), clock.clone(), targets.clone());
     Engine::new(database, clock, targets, nudge, settings.worker_limits()).start(&mut runtime.tasks);
     Ok(Service::new(status)
         .describe(descriptor::PROVISIONING)
+        .add(pb::connector_service_server::ConnectorServiceServer::new(ConnectorServer {
+            connectors,
+            tokens: tokens.clone(),
+        }))
+        .add(pb::identity_service_server::IdentityServiceServer::new(IdentityServer {
+            identities,
+            tokens: tokens.clone(),
+        }))
+        .add(pb::account_service_server::AccountServiceServer::new(AccountServer {
+            accounts,
+            tokens: tokens.clone(),
+        }))
         .add(pb::operation_service_server::OperationServiceServer::new(OperationServer {
             operations,
             tokens,

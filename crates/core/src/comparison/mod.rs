@@ -13,7 +13,6 @@ mod normal;
 mod tests;
 mod time;
 
-pub(crate) use difference::is_compared;
-pub use difference::{Difference, changes_towards, differences, initial_attributes};
+pub use difference::{Difference, changes_towards, differences, initial_attributes, is_compared};
 pub(crate) use normal::{NormalSet, fold, phone};
 pub use normal::{equal, normalise};

@@ -3,6 +3,7 @@
 //! Every statement names the tenant, besides row-level security. Lock order, everywhere: identity → connector → lanes
 //! (by id) → operations → conflict.
 
+pub mod account;
 pub mod audit;
 pub mod conflict;
 pub mod connector;
@@ -10,7 +11,6 @@ pub mod connector_work;
 pub mod feed;
 pub mod history;
 pub mod identity;
-pub mod in_flight;
 pub mod lane;
 pub mod lane_alias;
 pub mod link;

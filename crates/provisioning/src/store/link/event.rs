@@ -3,64 +3,68 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 use xavyo_core::{
+    account::AccountKey,
     cause::Cause,
     error::Result,
-    ids::{OperationId, TenantId},
+    ids::{ConnectorId, IdentityId, LaneId, LinkId, OperationId, TenantId},
     link::Link,
 };
 use xavyo_runtime::{Clock, db};
 
-/// What can happen to a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LinkEventKind {
-    Linked,
-    Unlinked,
-    Renamed,
-    Disabled,
-    Enabled,
-}
-
 /// Something that happened to a link.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinkEvent {
-    pub kind: LinkEventKind,
-    /// As it is after the event; of `unlinked`, as it was.
-    pub link: Link,
+    pub link_id: LinkId,
+    pub connector_id: ConnectorId,
+    pub object_class: String,
+    pub intent: String,
+    pub identity_id: IdentityId,
+    pub lane_id: LaneId,
+    /// `linked`, `unlinked`, `renamed`, `disabled` or `enabled`.
+    pub event: &'static str,
+    /// As it is called after the event; of `unlinked`, as it was.
+    pub account: AccountKey,
     /// The operation that made it happen, where one did.
     pub operation_id: Option<OperationId>,
     pub cause: Cause,
 }
 
-impl LinkEventKind {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Linked => "linked",
-            Self::Unlinked => "unlinked",
-            Self::Renamed => "renamed",
-            Self::Disabled => "disabled",
-            Self::Enabled => "enabled",
+impl LinkEvent {
+    /// What a caller did to a link, with no operation between.
+    pub fn by_call(event: &'static str, link: &Link, cause: &Cause) -> Self {
+        Self {
+            link_id: link.id,
+            connector_id: link.connector_id,
+            object_class: link.object_class.clone(),
+            intent: link.intent.clone(),
+            identity_id: link.identity_id,
+            lane_id: link.lane_id,
+            event,
+            account: link.account.clone(),
+            operation_id: None,
+            cause: cause.clone(),
         }
     }
 }
 
 /// In the transaction that changes the links.
-pub async fn insert(
+pub async fn insert_events(
     tx: &mut PgConnection,
     clock: &Clock,
     tenant: TenantId,
     events: &[LinkEvent],
 ) -> Result<()> {
     let ids: Vec<Uuid> = events.iter().map(|_| clock.new_id()).collect();
-    let links: Vec<Uuid> = events.iter().map(|event| event.link.id.0).collect();
-    let connectors: Vec<Uuid> = events.iter().map(|event| event.link.connector_id.0).collect();
-    let classes: Vec<String> = events.iter().map(|event| event.link.object_class.clone()).collect();
-    let intents: Vec<String> = events.iter().map(|event| event.link.intent.clone()).collect();
-    let identities: Vec<Uuid> = events.iter().map(|event| event.link.identity_id.0).collect();
-    let lanes: Vec<Uuid> = events.iter().map(|event| event.link.lane_id.0).collect();
-    let uids: Vec<String> = events.iter().map(|event| event.link.account.external_uid.clone()).collect();
+    let links: Vec<Uuid> = events.iter().map(|event| event.link_id.0).collect();
+    let connectors: Vec<Uuid> = events.iter().map(|event| event.connector_id.0).collect();
+    let classes: Vec<String> = events.iter().map(|event| event.object_class.clone()).collect();
+    let intents: Vec<String> = events.iter().map(|event| event.intent.clone()).collect();
+    let identities: Vec<Uuid> = events.iter().map(|event| event.identity_id.0).collect();
+    let lanes: Vec<Uuid> = events.iter().map(|event| event.lane_id.0).collect();
+    let uids: Vec<String> = events.iter().map(|event| event.account.external_uid.clone()).collect();
     let immutable_ids: Vec<Option<String>> =
-        events.iter().map(|event| event.link.account.immutable_id.clone()).collect();
-    let kinds: Vec<String> = events.iter().map(|event| event.kind.name().to_owned()).collect();
+        events.iter().map(|event| event.account.immutable_id.clone()).collect();
+    let kinds: Vec<String> = events.iter().map(|event| event.event.to_owned()).collect();
     let operations: Vec<Option<Uuid>> = events.iter().map(|event| event.operation_id.map(|id| id.0)).collect();
     let cause_kinds: Vec<String> = events.iter().map(|event| event.cause.kind.name().to_owned()).collect();
     let cause_ids: Vec<Option<Uuid>> = events.iter().map(|event| event.cause.id).collect();

@@ -1,9 +1,10 @@
 //! Rejected pairs: an identity and an account that a person has said do not belong together. They are never correlated,
 //! adopted or suggested again, until a person links them after all.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use uuid::Uuid;
 use xavyo_core::{
     account::AccountKey,
     error::Result,
@@ -76,32 +77,29 @@ pub async fn delete(tx: &mut PgConnection, tenant: TenantId, rejection: &Rejecti
     Ok(())
 }
 
-/// The accounts that the identities are never paired with: (identity, immutable id or normalised uid).
-pub async fn of_identities(
+/// The accounts that each identity of the connector is never paired with. People reject pairs one by one, so there are
+/// few.
+pub async fn of_connector(
     tx: &mut PgConnection,
     tenant: TenantId,
     connector: ConnectorId,
     object_class: &str,
-    identities: &[IdentityId],
-) -> Result<Vec<(IdentityId, AccountKey)>> {
-    let identities: Vec<Uuid> = identities.iter().map(|id| id.0).collect();
+) -> Result<HashMap<IdentityId, Vec<AccountKey>>> {
     let rows = sqlx::query!(
         "select identity_id, external_uid, immutable_id
            from rejected_pair
-          where tenant_id = $1 and connector_id = $2 and object_class = $3 and identity_id = any($4)",
+          where tenant_id = $1 and connector_id = $2 and object_class = $3",
         tenant.0,
         connector.0,
         object_class,
-        &identities,
     )
     .fetch_all(tx)
     .await
     .map_err(db::failed)?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let account = AccountKey { external_uid: row.external_uid, immutable_id: row.immutable_id };
-            (IdentityId(row.identity_id), account)
-        })
-        .collect())
+    let mut rejected: HashMap<IdentityId, Vec<AccountKey>> = HashMap::new();
+    for row in rows {
+        let account = AccountKey { external_uid: row.external_uid, immutable_id: row.immutable_id };
+        rejected.entry(IdentityId(row.identity_id)).or_default().push(account);
+    }
+    Ok(rejected)
 }

@@ -1,0 +1,54 @@
+//! Pausing a connector: nothing is sent to its target any more, reads included; operations are still accepted.
+
+use serde_json::json;
+use xavyo_core::{connector::Connector, error::Result, ids::ConnectorId};
+use xavyo_runtime::{auth::Caller, db};
+
+use super::{Connectors, Shown, entry, show};
+use crate::store::{audit, connector};
+
+/// Which connector to pause, and why.
+#[derive(Clone, Debug)]
+pub struct PauseConnector {
+    pub connector_id: ConnectorId,
+    pub reason: Option<String>,
+}
+
+impl Connectors {
+    /// A connector that is paused keeps its first reason.
+    pub async fn pause(&self, caller: &Caller, command: PauseConnector) -> Result<Shown> {
+        let PauseConnector { connector_id, reason } = command;
+        let change = |connector: Connector| Connector { paused: true, pause_reason: reason.clone(), ..connector };
+        self.set_paused(caller, "PauseConnector", connector_id, true, reason.clone(), change).await
+    }
+
+    pub async fn resume(&self, caller: &Caller, connector_id: ConnectorId) -> Result<Shown> {
+        let change = |connector: Connector| Connector { paused: false, pause_reason: None, ..connector };
+        self.set_paused(caller, "ResumeConnector", connector_id, false, None, change).await
+    }
+
+    async fn set_paused(
+        &self,
+        caller: &Caller,
+        method: &'static str,
+        id: ConnectorId,
+        is_paused: bool,
+        reason: Option<String>,
+        change: impl FnOnce(Connector) -> Connector,
+    ) -> Result<Shown> {
+        let tenant = caller.tenant;
+        let mut tx = self.database.begin(tenant).await?;
+        let before = connector::lock(&mut tx, tenant, id).await?;
+        if before.paused == is_paused {
+            return show(&mut tx, tenant, before).await;
+        }
+        let after = Connector { updated_at: self.clock.now(), ..change(before) };
+        connector::save(&mut tx, tenant, &after).await?;
+        let entry = entry(method, &after, json!({ "name": after.name }), reason);
+        audit::insert(&mut tx, &self.clock, caller, entry).await?;
+        let saved = connector::get(&mut tx, tenant, id).await?;
+        let shown = show(&mut tx, tenant, saved).await?;
+        db::commit(tx).await?;
+        Ok(shown)
+    }
+}

@@ -1,0 +1,137 @@
+//! The expected side of a run, page by page in one snapshot: every identity with its link and whether its account is
+//! in flight. One statement a page.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, types::Json};
+use uuid::Uuid;
+use xavyo_core::{
+    account::AccountKey,
+    digest::Digest,
+    error::Result,
+    identity::Identity,
+    ids::{IdentityId, LinkId, TenantId},
+    value::Attributes,
+};
+use xavyo_runtime::db;
+
+use super::AccountKind;
+use crate::store::link::digest::ExpectedDigest;
+
+/// An identity and what stands between it and its account of that kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    pub identity: Identity,
+    pub link: Option<LinkedAccount>,
+    pub in_flight: bool,
+}
+
+/// The part of a link that a comparison needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinkedAccount {
+    pub id: LinkId,
+    pub account: AccountKey,
+    pub disabled_by_us: bool,
+    pub deprovision_due_at: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+    /// As it was last computed.
+    pub digest: Option<ExpectedDigest>,
+}
+
+struct JoinedRow {
+    id: Uuid,
+    source_key: Option<String>,
+    active: bool,
+    attributes: Json<Attributes>,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    link_id: Option<Uuid>,
+    external_uid: Option<String>,
+    immutable_id: Option<String>,
+    disabled_by_us: Option<bool>,
+    deprovision_due_at: Option<DateTime<Utc>>,
+    linked_at: Option<DateTime<Utc>>,
+    expected_digest: Option<Vec<u8>>,
+    expected_identity_version: Option<i64>,
+    expected_revision: Option<i32>,
+    in_flight: bool,
+}
+
+/// The next identities in id order. Deleted ones are among them while they have a link: their account is still theirs.
+pub async fn page(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    kind: &AccountKind,
+    after: Option<IdentityId>,
+    limit: i64,
+) -> Result<Vec<Row>> {
+    let rows = sqlx::query_as!(
+        JoinedRow,
+        r#"select i.id, i.source_key, i.active, i.attributes as "attributes: _", i.version, i.created_at,
+                  i.updated_at,
+                  l.id as "link_id?", l.external_uid as "external_uid?", l.immutable_id,
+                  l.disabled_by_us as "disabled_by_us?", l.deprovision_due_at, l.created_at as "linked_at?",
+                  l.expected_digest, l.expected_identity_version, l.expected_revision,
+                  exists (
+                      select from operation o
+                       where o.tenant_id = $1 and o.lane_id = coalesce(l.lane_id, named.lane_id)) as "in_flight!"
+             from identity i
+             left join link l
+               on l.tenant_id = $1 and l.connector_id = $2 and l.object_class = $3 and l.intent = $4
+              and l.identity_id = i.id
+             -- an account still to come has a lane under its identity's name
+             left join lane_alias named
+               on named.tenant_id = $1 and named.connector_id = $2 and named.kind = 'identity'
+              and named.key = $3 || chr(31) || $4 || chr(31) || i.id::text
+            where i.tenant_id = $1 and ($5::uuid is null or i.id > $5)
+              and (i.deleted_at is null or l.id is not null)
+            order by i.id
+            limit $6"#,
+        tenant.0,
+        kind.connector_id.0,
+        kind.object_class,
+        kind.intent,
+        after.map(|id| id.0),
+        limit,
+    )
+    .fetch_all(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(rows.into_iter().map(Row::from).collect())
+}
+
+impl From<JoinedRow> for Row {
+    fn from(row: JoinedRow) -> Self {
+        let digest = stored_digest(&row);
+        let link = match (row.link_id, row.external_uid, row.linked_at) {
+            (Some(id), Some(external_uid), Some(created_at)) => Some(LinkedAccount {
+                id: LinkId(id),
+                account: AccountKey { external_uid, immutable_id: row.immutable_id },
+                disabled_by_us: row.disabled_by_us.unwrap_or(false),
+                deprovision_due_at: row.deprovision_due_at,
+                created_at,
+                digest,
+            }),
+            _ => None,
+        };
+        let identity = Identity {
+            id: IdentityId(row.id),
+            source_key: row.source_key,
+            active: row.active,
+            attributes: row.attributes.0,
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        };
+        Self { identity, link, in_flight: row.in_flight }
+    }
+}
+
+fn stored_digest(row: &JoinedRow) -> Option<ExpectedDigest> {
+    let bytes = row.expected_digest.as_deref().and_then(|bytes| bytes.try_into().ok())?;
+    Some(ExpectedDigest {
+        digest: Digest(bytes),
+        identity_version: row.expected_identity_version?,
+        revision: row.expected_revision?,
+    })
+}

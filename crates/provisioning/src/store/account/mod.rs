@@ -1,0 +1,15 @@
+//! Accounts as the database knows them, for reads over many of them: what the queue holds for each ([`in_flight`]) and
+//! what each identity calls for ([`expected`]). Accounts themselves live in their targets.
+
+pub mod expected;
+pub mod in_flight;
+
+use xavyo_core::ids::ConnectorId;
+
+/// One kind of account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountKind {
+    pub connector_id: ConnectorId,
+    pub object_class: String,
+    pub intent: String,
+}

@@ -1,0 +1,142 @@
+//! Targets that are ready to be called: opened connectors, kept while their configuration lasts.
+//!
+//! The only place where a stored connector, its secrets and the code of its kind come together. A changed connector
+//! has another version, so the next caller opens it anew; whoever holds the old one finishes with it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use xavyo_connectors::{Connector as Target, Options};
+use xavyo_core::{
+    Error, Reason,
+    account::Account,
+    connector::{Connector, FailureKind, Settings, TargetFailure},
+    error::Result,
+    ids::{ConnectorId, TenantId},
+    mapping::Program,
+};
+use xavyo_runtime::db::Database;
+
+use crate::{
+    accounts::uid::uid_key,
+    programs::{Programs, Rules},
+    secrets::Vault,
+};
+
+/// The most targets that are kept open.
+const MAX_OPEN: usize = 1_000;
+
+/// A connector as it was stored, its compiled rules, and the way to its target.
+#[derive(Debug)]
+pub struct OpenTarget {
+    pub connector: Connector,
+    pub target: Arc<dyn Target>,
+    pub rules: Rules,
+}
+
+impl OpenTarget {
+    pub fn program(&self, object_class: &str, intent: &str) -> Option<&Arc<Program>> {
+        self.rules.program(object_class, intent)
+    }
+
+    /// Whether the account is never written: by the rules, or because it is the connector's own login. The error is
+    /// the failure of the expression: nobody knows then, so nobody writes.
+    pub fn is_protected(&self, program: &Program, account: &Account) -> Result<bool, String> {
+        match is_own_login(&self.connector.settings, account) {
+            true => Ok(true),
+            false => program.is_protected(account),
+        }
+    }
+
+    /// Whether any mapping refers to the identity's accounts on other connectors.
+    pub fn uses_links(&self) -> bool {
+        self.rules.programs.iter().any(|program| program.uses_links())
+    }
+}
+
+/// All targets in use. Cheap to clone; clones share what is open.
+#[derive(Clone, Debug)]
+pub struct Targets {
+    database: Database,
+    vault: Vault,
+    programs: Programs,
+    options: Options,
+    open: Arc<Mutex<HashMap<(TenantId, ConnectorId), Arc<OpenTarget>>>>,
+}
+
+impl Targets {
+    /// `options` is what the process allows; the call time-out comes from each connector.
+    pub fn new(database: Database, vault: Vault, programs: Programs, options: Options) -> Self {
+        Self { database, vault, programs, options, open: Arc::default() }
+    }
+
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
+    /// The target of a connector that the caller has just read. No call is made yet. Fails where a secret is missing
+    /// or does not open.
+    pub async fn open(&self, tenant: TenantId, connector: &Connector) -> Result<Arc<OpenTarget>> {
+        let key = (tenant, connector.id);
+        if let Some(open) = self.lock().get(&key).filter(|open| open.connector.version == connector.version) {
+            return Ok(Arc::clone(open));
+        }
+        let rules = self.programs.of(tenant, connector).await?;
+        let mut tx = self.database.begin(tenant).await?;
+        let secrets = self.vault.open(&mut tx, tenant, connector.id).await?;
+        drop(tx);
+        let options = self.options_of(connector);
+        let target = xavyo_connectors::open(&connector.settings, &secrets, &options)?;
+        let opened = Arc::new(OpenTarget { connector: connector.clone(), target, rules });
+        let mut open = self.lock();
+        if open.len() >= MAX_OPEN {
+            open.clear();
+        }
+        open.insert(key, Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    fn options_of(&self, connector: &Connector) -> Options {
+        let seconds = u64::try_from(connector.policies.call_timeout.0).unwrap_or(1);
+        Options { call_timeout: Duration::from_secs(seconds), ..self.options.clone() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(TenantId, ConnectorId), Arc<OpenTarget>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where logins and accounts have one kind of name, xavyo's own login is recognised.
+fn is_own_login(settings: &Settings, account: &Account) -> bool {
+    match settings {
+        Settings::Ldap(ldap) => {
+            uid_key(settings, &ldap.bind_dn) == uid_key(settings, &account.external_uid)
+        }
+        Settings::Scim(_) | Settings::Sql(_) | Settings::Remote(_) | Settings::Memory(_) => false,
+    }
+}
+
+/// What a target's failure means to somebody who only wanted to look. The target's code is a fact.
+pub fn failed(failure: TargetFailure) -> Error {
+    let reason = match failure.kind {
+        FailureKind::Busy | FailureKind::Down | FailureKind::Unknown => Reason::TargetUnavailable,
+        FailureKind::Refused
+        | FailureKind::BadCredentials
+        | FailureKind::AlreadyExists
+        | FailureKind::NotFound
+        | FailureKind::PreconditionFailed => Reason::TargetRefused,
+    };
+    Error::new(reason, failure.message.clone()).with("code", failure.code.clone()).caused_by(failure)
+}
+
+/// A call that somebody waits for took too long.
+pub fn timed_out(after: Duration) -> TargetFailure {
+    TargetFailure::new(FailureKind::Busy, "TIMED_OUT", format!("no answer within {} s", after.as_secs()))
+}
