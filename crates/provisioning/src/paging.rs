@@ -3,6 +3,8 @@
 //! A store is asked for one row more than a page holds: that row says whether another page follows. Totals are counted
 //! only when asked for, and only up to [`MOST_COUNTED`], so that a list of millions costs what a list of a few costs.
 
+use xavyo_core::error::Result;
+
 /// Totals are exact up to here.
 pub const MOST_COUNTED: i64 = 10_000;
 
@@ -20,6 +22,11 @@ pub struct Total {
     pub size: i64,
     /// There are more than `size`.
     pub is_capped: bool,
+}
+
+/// The total of a list, if it is asked for. `count` is the store's, up to one more than [`MOST_COUNTED`].
+pub async fn total(asked: bool, count: impl Future<Output = Result<i64>>) -> Result<Option<Total>> {
+    if asked { Ok(Some(Total::of(count.await?))) } else { Ok(None) }
 }
 
 /// What a store is asked for, so that [`Listed::of`] can tell whether more follows.
@@ -55,7 +62,10 @@ mod tests {
 
     #[test]
     fn the_row_beyond_a_page_says_that_another_follows() {
-        assert_eq!(Listed::of(vec![3, 2, 1], 2, None), Listed { items: vec![3, 2], has_more: true, total: None });
+        assert_eq!(
+            Listed::of(vec![3, 2, 1], 2, None),
+            Listed { items: vec![3, 2], has_more: true, total: None }
+        );
         assert!(!Listed::of(vec![3, 2], 2, None).has_more);
     }
 

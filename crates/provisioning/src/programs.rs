@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     num::NonZero,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::Semaphore;
@@ -38,7 +38,11 @@ pub fn compile(object_types: &[ObjectType]) -> Result<Rules> {
             Err(error) => violations.extend(error.under(&format!("object_types[{index}]")).violations),
         }
     }
-    if violations.is_empty() { Ok(Rules { programs: programs.into() }) } else { Err(Error::all_invalid(violations)) }
+    if violations.is_empty() {
+        Ok(Rules { programs: programs.into() })
+    } else {
+        Err(Error::all_invalid(violations))
+    }
 }
 
 impl Rules {
@@ -50,10 +54,13 @@ impl Rules {
     }
 }
 
+/// With the revision that they were compiled from.
+type Kept = HashMap<(TenantId, ConnectorId), (i32, Rules)>;
+
 /// The rules of all connectors in use. Cheap to clone; clones share what is compiled.
 #[derive(Clone, Debug)]
 pub struct Programs {
-    kept: Arc<Mutex<HashMap<(TenantId, ConnectorId), (i32, Rules)>>>,
+    kept: Arc<Mutex<Kept>>,
     permits: Arc<Semaphore>,
     width: usize,
 }
@@ -95,7 +102,11 @@ impl Programs {
     }
 
     /// Does the same to each of many items, spread over the processors; the answers stand in the order of the items.
-    pub async fn map<I, T>(&self, items: Vec<I>, work: impl Fn(I) -> T + Send + Sync + 'static) -> Result<Vec<T>>
+    pub async fn map<I, T>(
+        &self,
+        items: Vec<I>,
+        work: impl Fn(I) -> T + Send + Sync + 'static,
+    ) -> Result<Vec<T>>
     where
         I: Send + 'static,
         T: Send + 'static,
@@ -115,7 +126,7 @@ impl Programs {
         Ok(futures::future::try_join_all(parts).await?.into_iter().flatten().collect())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(TenantId, ConnectorId), (i32, Rules)>> {
+    fn lock(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

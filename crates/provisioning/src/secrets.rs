@@ -54,13 +54,12 @@ impl Vault {
         }
         let place = Place { tenant, connector };
         let now = self.clock.now();
-        let key = match secret::find_key(tx, tenant, connector).await? {
-            Some(wrapped) => self.unwrap(place, &wrapped)?,
-            None => {
-                let key = DataKey::generate();
-                secret::insert_key(tx, tenant, connector, &self.wrap(place, &key)?, now).await?;
-                key
-            }
+        let key = if let Some(wrapped) = secret::find_key(tx, tenant, connector).await? {
+            self.unwrap(place, &wrapped)?
+        } else {
+            let key = DataKey::generate();
+            secret::insert_key(tx, tenant, connector, &self.wrap(place, &key)?, now).await?;
+            key
         };
         let sealed = secrets.0.iter().map(|(field, text)| {
             let sealed = seal(&key.0, place, field, text.expose_secret().as_bytes())?;
@@ -70,7 +69,12 @@ impl Vault {
     }
 
     /// All secrets of a connector.
-    pub async fn open(&self, tx: &mut PgConnection, tenant: TenantId, connector: ConnectorId) -> Result<Secrets> {
+    pub async fn open(
+        &self,
+        tx: &mut PgConnection,
+        tenant: TenantId,
+        connector: ConnectorId,
+    ) -> Result<Secrets> {
         let Some(wrapped) = secret::find_key(tx, tenant, connector).await? else {
             return Ok(Secrets::default());
         };
@@ -106,7 +110,11 @@ impl Vault {
 
     fn unwrap(&self, place: Place, wrapped: &WrappedKey) -> Result<DataKey> {
         let id = &wrapped.master_key_id;
-        let lost = || Error::internal(format!("master key {id}, which wraps the secrets of {place}, is not in the file"));
+        let lost = || {
+            Error::internal(format!(
+                "master key {id}, which wraps the secrets of {place}, is not in the file"
+            ))
+        };
         let master = self.keys.get(id).ok_or_else(lost)?;
         let bytes = open(&Key::<Aes256Gcm>::from(*master), place, DATA_KEY, &wrapped.wrapped)?;
         let key = <[u8; 32]>::try_from(bytes.expose_secret()).map_err(|_| unreadable(place, DATA_KEY))?;
@@ -168,7 +176,9 @@ fn open(key: &Key<Aes256Gcm>, place: Place, field: &str, sealed: &[u8]) -> Resul
 }
 
 fn unreadable(place: Place, field: &str) -> Error {
-    Error::internal(format!("{field} of {place} does not open: it was changed, moved or sealed by another key"))
+    Error::internal(format!(
+        "{field} of {place} does not open: it was changed, moved or sealed by another key"
+    ))
 }
 
 #[cfg(test)]

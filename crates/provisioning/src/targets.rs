@@ -45,10 +45,7 @@ impl OpenTarget {
     /// Whether the account is never written: by the rules, or because it is the connector's own login. The error is
     /// the failure of the expression: nobody knows then, so nobody writes.
     pub fn is_protected(&self, program: &Program, account: &Account) -> Result<bool, String> {
-        match is_own_login(&self.connector.settings, account) {
-            true => Ok(true),
-            false => program.is_protected(account),
-        }
+        if is_own_login(&self.connector.settings, account) { Ok(true) } else { program.is_protected(account) }
     }
 
     /// Whether any mapping refers to the identity's accounts on other connectors.
@@ -57,6 +54,8 @@ impl OpenTarget {
     }
 }
 
+type Open = HashMap<(TenantId, ConnectorId), Arc<OpenTarget>>;
+
 /// All targets in use. Cheap to clone; clones share what is open.
 #[derive(Clone, Debug)]
 pub struct Targets {
@@ -64,7 +63,7 @@ pub struct Targets {
     vault: Vault,
     programs: Programs,
     options: Options,
-    open: Arc<Mutex<HashMap<(TenantId, ConnectorId), Arc<OpenTarget>>>>,
+    open: Arc<Mutex<Open>>,
 }
 
 impl Targets {
@@ -108,7 +107,7 @@ impl Targets {
         Options { call_timeout: Duration::from_secs(seconds), ..self.options.clone() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(TenantId, ConnectorId), Arc<OpenTarget>>> {
+    fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -116,9 +115,7 @@ impl Targets {
 /// Where logins and accounts have one kind of name, xavyo's own login is recognised.
 fn is_own_login(settings: &Settings, account: &Account) -> bool {
     match settings {
-        Settings::Ldap(ldap) => {
-            uid_key(settings, &ldap.bind_dn) == uid_key(settings, &account.external_uid)
-        }
+        Settings::Ldap(ldap) => uid_key(settings, &ldap.bind_dn) == uid_key(settings, &account.external_uid),
         Settings::Scim(_) | Settings::Sql(_) | Settings::Remote(_) | Settings::Memory(_) => false,
     }
 }

@@ -111,7 +111,8 @@ impl Ready {
         let ids: BTreeSet<IdentityId> = people.iter().flatten().copied().collect();
         let ids = Vec::from_iter(ids);
         let identities = identity::find_all(tx, tenant, &ids).await?;
-        let identities: HashMap<_, _> = identities.into_iter().map(|identity| (identity.id, identity)).collect();
+        let identities: HashMap<_, _> =
+            identities.into_iter().map(|identity| (identity.id, identity)).collect();
         let references = self.references(tx, tenant, &ids).await?;
         let queued = self.queued(tx, tenant, kind, selectors, &links).await?;
         let known = selectors.iter().zip(links).zip(people).zip(queued);
@@ -191,7 +192,8 @@ impl Ready {
         selectors: &[Selector],
         links: &[Option<Link>],
     ) -> Result<Vec<Queued>> {
-        let aliases: Vec<Vec<Alias>> = selectors.iter().map(|selector| self.aliases(kind, selector)).collect();
+        let aliases: Vec<Vec<Alias>> =
+            selectors.iter().map(|selector| self.aliases(kind, selector)).collect();
         let all: Vec<Alias> = aliases.iter().flatten().cloned().collect();
         let named = lane_alias::find_all(tx, tenant, &all).await?;
         let lanes_of = |(aliases, link): (&Vec<Alias>, &Option<Link>)| -> BTreeSet<LaneId> {
@@ -209,9 +211,8 @@ impl Ready {
 
     fn aliases(&self, kind: &Kind, selector: &Selector) -> Vec<Alias> {
         let connector = kind.connector_id;
-        let identity = selector
-            .identity_id
-            .map(|id| Alias::identity(connector, &kind.object_class, &kind.intent, id));
+        let identity =
+            selector.identity_id.map(|id| Alias::identity(connector, &kind.object_class, &kind.intent, id));
         let name = selector.account().map(|account| self.name_of(&account));
         let immutable = name.as_ref().and_then(|name| name.immutable_id.as_deref());
         let uid = name.as_ref().map(|name| name.uid_key.as_str()).filter(|uid| !uid.is_empty());
@@ -224,14 +225,11 @@ impl Ready {
     async fn read_all(&self, kind: &Kind, known: &[Known]) -> Result<Vec<Option<Account>>> {
         let keys: Vec<AccountKey> = known.iter().filter_map(|known| known.key.clone()).collect();
         let attributes = self.program.target_attributes();
-        let read = match keys.is_empty() {
-            true => Vec::new(),
-            false => {
-                let read = self.open.target.get_many(&kind.object_class, &keys, attributes).await;
-                read.map_err(targets::failed)?
-            }
-        };
-        let mut read = read.into_iter();
+        if keys.is_empty() {
+            return Ok(known.iter().map(|_| None).collect());
+        }
+        let read = self.open.target.get_many(&kind.object_class, &keys, attributes).await;
+        let mut read = read.map_err(targets::failed)?.into_iter();
         Ok(known.iter().map(|known| known.key.as_ref().and_then(|_| read.next().flatten())).collect())
     }
 }
@@ -243,8 +241,10 @@ impl View {
             Some(identity) => self.program.scope(identity),
             None => Evaluation::Out,
         });
-        let mut expected =
-            identity.as_ref().map(|identity| self.program.expected(identity, &references)).unwrap_or_default();
+        let mut expected = identity
+            .as_ref()
+            .map(|identity| self.program.expected(identity, &references))
+            .unwrap_or_default();
         let mut live = live.map(|account| self.look_at(account).0);
         self.keep_compared(&mut expected, live.as_mut(), hides);
         let deprovision = self.open.connector.policies.deprovision;

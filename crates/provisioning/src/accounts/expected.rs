@@ -177,7 +177,11 @@ impl Reading {
         Ok(rows.into_iter().map(record).collect())
     }
 
-    async fn references(&self, tx: &mut Transaction, rows: &[Row]) -> Result<HashMap<IdentityId, References>> {
+    async fn references(
+        &self,
+        tx: &mut Transaction,
+        rows: &[Row],
+    ) -> Result<HashMap<IdentityId, References>> {
         let mut references: HashMap<IdentityId, References> = HashMap::new();
         if self.rules.program.uses_links() {
             let ids: Vec<IdentityId> = rows.iter().map(|row| row.identity.id).collect();
@@ -230,16 +234,15 @@ impl Rules {
         let correlation_keys = self.program.correlation_keys_of_identity(&identity).ok();
         let mut is_unevaluable = matches!(standing, Evaluation::Unknown(_)) || correlation_keys.is_none();
         let mut fresh = None;
-        let digest = link.as_ref().and_then(|link| match self.kept(link, identity.version) {
-            Some(digest) => Some(digest),
-            None => {
+        let digest = link.as_ref().and_then(|link| {
+            self.kept(link, identity.version).or_else(|| {
                 let expected = self.program.expected(&identity, &references);
                 is_unevaluable |= !expected.failures.is_empty();
                 let digest = digest::expected(&self.program, &expected)?;
                 let (identity_version, revision) = (identity.version, self.revision);
                 fresh = Some((link.id, ExpectedDigest { digest, identity_version, revision }));
                 Some(digest)
-            }
+            })
         });
         let account = ExpectedAccount {
             identity_id: identity.id,

@@ -70,8 +70,10 @@ impl Accounts {
     pub async fn link(&self, caller: &Caller, command: LinkAccount) -> Result<Link> {
         let key = request::Key::of(LINK, command.request_id, &command.body())?;
         let ready = self.ready(caller, &command.kind).await?;
-        let named =
-            AccountKey { external_uid: command.external_uid.clone(), immutable_id: command.immutable_id.clone() };
+        let named = AccountKey {
+            external_uid: command.external_uid.clone(),
+            immutable_id: command.immutable_id.clone(),
+        };
         let account = ready.read(&command.kind, &AccountKey { immutable_id: None, ..named.clone() }).await?;
         if named.immutable_id.is_some() && named.immutable_id != account.immutable_id {
             return Err(Error::new(Reason::PremiseGone, "the account has another immutable id"));

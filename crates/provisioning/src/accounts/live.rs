@@ -87,7 +87,8 @@ impl Ready {
     /// The account as the target shows it now, or NOT_FOUND.
     pub(super) async fn read(&self, kind: &Kind, key: &AccountKey) -> Result<Account> {
         let attributes = self.program.target_attributes();
-        let found = self.open.target.get(&kind.object_class, key, attributes).await.map_err(targets::failed)?;
+        let found =
+            self.open.target.get(&kind.object_class, key, attributes).await.map_err(targets::failed)?;
         found.ok_or_else(|| Error::not_found("account"))
     }
 

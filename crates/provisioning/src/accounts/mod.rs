@@ -27,7 +27,7 @@ pub use link::{LinkAccount, UnlinkAccount};
 pub use refresh::{CompletedRun, RefreshLinks, RefreshedLink};
 
 use crate::{
-    paging::{self, Listed, MOST_COUNTED, Total},
+    paging::{self, Listed, MOST_COUNTED},
     store::{connector, link as links},
     targets::{OpenTarget, Targets},
 };
@@ -81,10 +81,8 @@ impl Accounts {
         let ListLinks { filter, after, page_size, count_total } = command;
         let mut tx = self.database.begin(tenant).await?;
         let found = links::page(&mut tx, tenant, &filter, after, paging::rows(page_size)).await?;
-        let total = match count_total {
-            true => Some(Total::of(links::count(&mut tx, tenant, &filter, MOST_COUNTED + 1).await?)),
-            false => None,
-        };
+        let counted = links::count(&mut tx, tenant, &filter, MOST_COUNTED + 1);
+        let total = paging::total(count_total, counted).await?;
         Ok(Listed::of(found, page_size, total))
     }
 

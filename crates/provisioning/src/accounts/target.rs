@@ -66,7 +66,11 @@ pub struct Proof {
 impl Accounts {
     /// The receiver ends after the proof or after an error: a stream without either is incomplete. Dropping it ends
     /// the read.
-    pub async fn read_target(&self, caller: &Caller, command: ReadTarget) -> Result<mpsc::Receiver<Result<Item>>> {
+    pub async fn read_target(
+        &self,
+        caller: &Caller,
+        command: ReadTarget,
+    ) -> Result<mpsc::Receiver<Result<Item>>> {
         let Ready { open, program } = self.ready(caller, &command.kind).await?;
         let (items, receiver) = mpsc::channel(WAITING);
         let view = Arc::new(View { open, program, include_attributes: command.include_attributes });
@@ -108,19 +112,15 @@ impl View {
     ) -> Result<()> {
         let attributes = self.program.target_attributes().to_vec();
         let request = ReadRequest { object_class: object_class.to_owned(), attributes };
-        let mut steps = self
-            .open
-            .target
-            .read(request)
-            .map(|item| self.step(item, &programs))
-            .buffered(AHEAD);
+        let mut steps = self.open.target.read(request).map(|item| self.step(item, &programs)).buffered(AHEAD);
         let (mut sent, mut unevaluable) = (0, 0);
         while let Some(step) = steps.next().await {
             match step? {
                 Step::Page(evaluated) => {
                     let (page, failed): (Vec<TargetAccount>, Vec<bool>) = evaluated.into_iter().unzip();
                     sent += i64::try_from(page.len()).unwrap_or(i64::MAX);
-                    unevaluable += i64::try_from(failed.iter().filter(|failed| **failed).count()).unwrap_or(0);
+                    unevaluable +=
+                        i64::try_from(failed.iter().filter(|failed| **failed).count()).unwrap_or(0);
                     if items.send(Ok(Item::Page(page))).await.is_err() {
                         return Ok(());
                     }
@@ -149,7 +149,8 @@ impl View {
             match item.map_err(targets::failed)? {
                 ReadItem::Proof(completeness) => Ok(Step::End(completeness)),
                 ReadItem::Page(accounts) => {
-                    let evaluate = move || accounts.into_iter().map(|account| view.look_at(account)).collect();
+                    let evaluate =
+                        move || accounts.into_iter().map(|account| view.look_at(account)).collect();
                     Ok(Step::Page(programs.run(evaluate).await?))
                 }
             }
@@ -175,7 +176,8 @@ fn counted(completeness: Completeness, sent: i64) -> Completeness {
     if completeness.count == sent {
         return completeness;
     }
-    let evidence = format!("{}; but {sent} accounts were sent, not {}", completeness.evidence, completeness.count);
+    let evidence =
+        format!("{}; but {sent} accounts were sent, not {}", completeness.evidence, completeness.count);
     Completeness { complete: false, evidence, count: sent, ..completeness }
 }
 

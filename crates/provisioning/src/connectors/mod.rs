@@ -33,7 +33,7 @@ pub use pause::PauseConnector;
 pub use update::UpdateConnector;
 
 use crate::{
-    paging::{self, Listed, MOST_COUNTED, Total},
+    paging::{self, Listed, MOST_COUNTED},
     secrets::Vault,
     store::{audit, connector, secret},
     targets::Targets,
@@ -89,10 +89,8 @@ impl Connectors {
         let mut tx = self.database.begin(tenant).await?;
         let rows = paging::rows(page_size);
         let connectors = connector::page(&mut tx, tenant, &filter, after, rows).await?;
-        let total = match count_total {
-            true => Some(Total::of(connector::count(&mut tx, tenant, &filter, MOST_COUNTED + 1).await?)),
-            false => None,
-        };
+        let counted = connector::count(&mut tx, tenant, &filter, MOST_COUNTED + 1);
+        let total = paging::total(count_total, counted).await?;
         let ids: Vec<ConnectorId> = connectors.iter().map(|connector| connector.id).collect();
         let mut secrets = secret::fields(&mut tx, tenant, &ids).await?;
         let shown = connectors.into_iter().map(|connector| Shown {

@@ -18,7 +18,8 @@ impl Connectors {
     /// A connector that is paused keeps its first reason.
     pub async fn pause(&self, caller: &Caller, command: PauseConnector) -> Result<Shown> {
         let PauseConnector { connector_id, reason } = command;
-        let change = |connector: Connector| Connector { paused: true, pause_reason: reason.clone(), ..connector };
+        let change =
+            |connector: Connector| Connector { paused: true, pause_reason: reason.clone(), ..connector };
         self.set_paused(caller, "PauseConnector", connector_id, true, reason.clone(), change).await
     }
 

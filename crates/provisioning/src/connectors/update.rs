@@ -82,7 +82,10 @@ fn check_kind(before: &Settings, after: &Settings) -> Result<()> {
     if before.kind() == after.kind() {
         return Ok(());
     }
-    Err(Error::invalid("connector.settings", format!("settings of the kind {}: a kind never changes", before.kind())))
+    Err(Error::invalid(
+        "connector.settings",
+        format!("settings of the kind {}: a kind never changes", before.kind()),
+    ))
 }
 
 /// Where secrets are sent. A secret must not follow a connector to another place without being given again.
@@ -99,7 +102,12 @@ fn address(settings: &Settings) -> Vec<String> {
     }
 }
 
-fn check_secrets_follow(before: &Settings, after: &Settings, stored: &[String], given: &Secrets) -> Result<()> {
+fn check_secrets_follow(
+    before: &Settings,
+    after: &Settings,
+    stored: &[String],
+    given: &Secrets,
+) -> Result<()> {
     if address(before) == address(after) {
         return Ok(());
     }

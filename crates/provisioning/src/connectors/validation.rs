@@ -25,7 +25,11 @@ pub fn check(connector: &Connector, secrets: &Secrets, options: &Options) -> Res
             violations.push(Violation { field, expected: expected.to_owned() });
         }
     };
-    require(is_name(&connector.name, MAX_NAME), "name".to_owned(), "1 to 128 bytes without control characters");
+    require(
+        is_name(&connector.name, MAX_NAME),
+        "name".to_owned(),
+        "1 to 128 bytes without control characters",
+    );
     let types = &connector.object_types;
     require((1..=MAX_OBJECT_TYPES).contains(&types.len()), "object_types".to_owned(), "1 to 16 object types");
     let mut names = BTreeSet::new();

@@ -91,9 +91,10 @@ impl Automation {
             enforcing.push(Enforcing { connector, rules });
         }
         let programs: Vec<_> = enforcing.iter().flat_map(|one| one.rules.programs.iter().cloned()).collect();
-        let mut references = match programs.iter().any(|program| program.uses_links()) {
-            true => references_of(&mut tx, tenant, changes).await?,
-            false => HashMap::new(),
+        let mut references = if programs.iter().any(|program| program.uses_links()) {
+            references_of(&mut tx, tenant, changes).await?
+        } else {
+            HashMap::new()
         };
         drop(tx);
         if programs.is_empty() {
@@ -174,14 +175,15 @@ impl Automation {
 impl Foresight {
     /// Every object type of every enforcing connector.
     fn kinds(&self) -> impl Iterator<Item = (&Enforcing, &Program)> {
-        self.enforcing
-            .iter()
-            .flat_map(|enforcing| enforcing.rules.programs.iter().map(move |program| (enforcing, program.as_ref())))
+        self.enforcing.iter().flat_map(|enforcing| {
+            enforcing.rules.programs.iter().map(move |program| (enforcing, program.as_ref()))
+        })
     }
 
     /// Holds the connectors as they are until the transaction ends.
     async fn check_current(&self, tx: &mut PgConnection, tenant: TenantId) -> Result<()> {
-        let seen = self.enforcing.iter().map(|enforcing| (enforcing.connector.id, enforcing.connector.version));
+        let seen =
+            self.enforcing.iter().map(|enforcing| (enforcing.connector.id, enforcing.connector.version));
         let present = connector::share_in_mode(tx, tenant, Mode::Enforce).await?;
         if seen.eq(present) {
             return Ok(());

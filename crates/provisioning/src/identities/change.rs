@@ -102,9 +102,10 @@ impl Identities {
         validate_only: bool,
         change: impl Fn(&Identity) -> Identity,
     ) -> Result<Changed> {
-        match validate_only {
-            true => db::retry(|| self.preview(caller.tenant, task, &change)).await,
-            false => db::retry(|| self.apply(caller, task, &change)).await,
+        if validate_only {
+            db::retry(|| self.preview(caller.tenant, task, &change)).await
+        } else {
+            db::retry(|| self.apply(caller, task, &change)).await
         }
     }
 
@@ -190,7 +191,11 @@ impl Identities {
 }
 
 /// Locks the identities of changes, and refuses with CONTENDED where one is no longer what was read.
-pub(super) async fn lock_unchanged(tx: &mut db::Transaction, tenant: TenantId, changes: &[Change]) -> Result<()> {
+pub(super) async fn lock_unchanged(
+    tx: &mut db::Transaction,
+    tenant: TenantId,
+    changes: &[Change],
+) -> Result<()> {
     let mut read: Vec<(IdentityId, i64)> =
         changes.iter().filter_map(|one| one.before.as_ref()).map(|one| (one.id, one.version)).collect();
     read.sort_unstable();

@@ -99,9 +99,8 @@ pub fn follow(
             None => Ok(rules.create()),
         },
         (before, Standing::In(expected)) => Ok(rules.keep(before, &expected.attributes, situation)),
-        (Standing::Out, Standing::Out) => Ok(Consequence::default()),
         (Standing::In(_) | Standing::Unknown(_), Standing::Out) if exists => Ok(rules.leave(now)),
-        (Standing::In(_) | Standing::Unknown(_), Standing::Out) => Ok(Consequence::default()),
+        (_, Standing::Out) => Ok(Consequence::default()),
     }
 }
 
@@ -126,7 +125,7 @@ impl Write {
 
 impl Rules<'_> {
     fn create(self) -> Consequence {
-        self.write(OperationType::Create, Changes::new(), self.allowed.create)
+        write(OperationType::Create, Changes::new(), self.allowed.create)
     }
 
     /// An account of an identity that should have it: what changed is written; an account that we disabled, or are
@@ -147,9 +146,10 @@ impl Rules<'_> {
             payload.insert(ACCOUNT_STATE.to_owned(), state(AccountState::Enabled));
         }
         let was_due = situation.link.is_some_and(|link| link.deprovision_due_at.is_some());
-        let consequence = match payload.is_empty() {
-            true => Consequence::default(),
-            false => self.write(OperationType::Update, payload, self.allowed.update),
+        let consequence = if payload.is_empty() {
+            Consequence::default()
+        } else {
+            write(OperationType::Update, payload, self.allowed.update)
         };
         let staged_delete = if was_due { StagedDelete::Dropped } else { StagedDelete::Unchanged };
         Consequence { staged_delete, ..consequence }
@@ -158,7 +158,7 @@ impl Rules<'_> {
     fn leave(self, now: DateTime<Utc>) -> Consequence {
         match self.deprovision {
             Deprovision::Disable => self.disable(),
-            Deprovision::Delete => self.write(OperationType::Delete, Changes::new(), self.allowed.delete),
+            Deprovision::Delete => write(OperationType::Delete, Changes::new(), self.allowed.delete),
             Deprovision::Retain => Consequence::default(),
             Deprovision::Staged { delete_after_days } => Consequence {
                 staged_delete: StagedDelete::Due(now + TimeDelta::days(delete_after_days.into())),
@@ -169,13 +169,7 @@ impl Rules<'_> {
 
     fn disable(self) -> Consequence {
         let payload = Changes::from([(ACCOUNT_STATE.to_owned(), state(AccountState::Disabled))]);
-        self.write(OperationType::Update, payload, self.allowed.disable)
-    }
-
-    fn write(self, operation_type: OperationType, payload: Changes, is_allowed: bool) -> Consequence {
-        let refused = (!is_allowed).then_some(Reason::ActionNotAllowed);
-        let write = Write { operation_type, payload, refused };
-        Consequence { write: Some(write), staged_delete: StagedDelete::Unchanged }
+        write(OperationType::Update, payload, self.allowed.disable)
     }
 
     /// The attributes whose expected value changed; all of them where none is known. Attributes that only a create
@@ -194,6 +188,12 @@ impl Rules<'_> {
         });
         changed.collect()
     }
+}
+
+fn write(operation_type: OperationType, payload: Changes, is_allowed: bool) -> Consequence {
+    let refused = (!is_allowed).then_some(Reason::ActionNotAllowed);
+    let write = Write { operation_type, payload, refused };
+    Consequence { write: Some(write), staged_delete: StagedDelete::Unchanged }
 }
 
 /// Values of a multi-valued attribute that are not ours may stand beside ours, so ours are added and removed one by

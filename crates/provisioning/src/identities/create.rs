@@ -2,13 +2,7 @@
 
 use serde::Serialize;
 use uuid::Uuid;
-use xavyo_core::{
-    cause::CauseKind,
-    error::Result,
-    identity::Identity,
-    ids::IdentityId,
-    value::Attributes,
-};
+use xavyo_core::{cause::CauseKind, error::Result, identity::Identity, ids::IdentityId, value::Attributes};
 use xavyo_runtime::{auth::Caller, db};
 
 use super::{Changed, Identities, automation::Change, cause, entry};
@@ -41,7 +35,8 @@ impl Identities {
         let key = request::Key::of(METHOD, request_id, &body)?;
         let now = self.clock.now();
         let id = IdentityId(self.clock.new_id());
-        let made = Identity { id, source_key, active, attributes, version: 1, created_at: now, updated_at: now };
+        let made =
+            Identity { id, source_key, active, attributes, version: 1, created_at: now, updated_at: now };
         db::retry(|| self.make(caller, &made, key.as_ref())).await
     }
 

@@ -28,7 +28,7 @@ pub use planned::Planned;
 
 use self::automation::Automation;
 use crate::{
-    paging::{self, Listed, MOST_COUNTED, Total},
+    paging::{self, Listed, MOST_COUNTED},
     store::{audit, identity},
     worker::Nudge,
 };
@@ -93,10 +93,8 @@ impl Identities {
         let ListIdentities { filter, after, page_size, count_total } = command;
         let mut tx = self.database.begin(tenant).await?;
         let identities = identity::page(&mut tx, tenant, &filter, after, paging::rows(page_size)).await?;
-        let total = match count_total {
-            true => Some(Total::of(identity::count(&mut tx, tenant, &filter, MOST_COUNTED + 1).await?)),
-            false => None,
-        };
+        let counted = identity::count(&mut tx, tenant, &filter, MOST_COUNTED + 1);
+        let total = paging::total(count_total, counted).await?;
         Ok(Listed::of(identities, page_size, total))
     }
 }

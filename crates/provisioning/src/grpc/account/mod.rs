@@ -74,7 +74,9 @@ impl pb::account_service_server::AccountService for AccountServer {
         let caller = Caller::of(&request).map_err(status)?;
         let command = parse::batch_get(request.into_inner()).map_err(status)?;
         let pairs = self.accounts.batch_get(&caller, command).await.map_err(status)?;
-        Ok(Response::new(pb::BatchGetAccountsResponse { pairs: pairs.into_iter().map(answer::pair).collect() }))
+        Ok(Response::new(pb::BatchGetAccountsResponse {
+            pairs: pairs.into_iter().map(answer::pair).collect(),
+        }))
     }
 
     async fn refresh_links(

@@ -3,9 +3,7 @@
 use uuid::Uuid;
 use xavyo_core::{cause::CauseKind, error::Result, ids::LinkId};
 use xavyo_runtime::Caller;
-use xavyo_wire::{
-    fields::Fields, limits, object_type::intent_of_pb, page::Page, pb::provisioning as pb,
-};
+use xavyo_wire::{fields::Fields, limits, object_type::intent_of_pb, page::Page, pb::provisioning as pb};
 
 use crate::{
     accounts::{
@@ -109,7 +107,7 @@ pub(super) fn refresh(request: pb::RefreshLinksRequest) -> Result<RefreshLinks> 
 
 pub(super) fn completed_run(request: &pb::RecordCompletedRunRequest) -> Result<CompletedRun> {
     let mut fields = Fields::default();
-    let completed_at = fields.time("completed_at", request.completed_at.clone());
+    let completed_at = fields.time("completed_at", request.completed_at);
     let run = CompletedRun {
         connector_id: fields.id("connector_id", &request.connector_id),
         run_id: fields.id("run_id", &request.run_id),

@@ -5,7 +5,10 @@ use futures::{Stream, StreamExt, stream};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
-use xavyo_core::{account::{AccountKey, AccountState}, error::Result};
+use xavyo_core::{
+    account::{AccountKey, AccountState},
+    error::Result,
+};
 use xavyo_wire::{
     Numbered,
     packing::Packing,

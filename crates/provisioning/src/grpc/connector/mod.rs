@@ -50,7 +50,7 @@ impl pb::connector_service_server::ConnectorService for ConnectorServer {
         let caller = Caller::of(&request).map_err(status)?;
         let request = request.into_inner();
         let page = self.tokens.open(caller.tenant, &request).map_err(status)?;
-        let command = parse::list(request, &page).map_err(status)?;
+        let command = parse::list(&request, &page).map_err(status)?;
         let listed = self.connectors.list(&caller, command).await.map_err(status)?;
         Ok(Response::new(answer::list(&self.tokens, &page, listed)))
     }

@@ -45,15 +45,13 @@ pub(super) fn create(request: pb::CreateConnectorRequest) -> Result<CreateConnec
     fields.finish(command)
 }
 
-pub(super) fn list(request: pb::ListConnectorsRequest, page: &Page<ConnectorId>) -> Result<ListConnectors> {
+pub(super) fn list(request: &pb::ListConnectorsRequest, page: &Page<ConnectorId>) -> Result<ListConnectors> {
     let mut fields = Fields::default();
-    let kind = request.kind.and_then(|kind| match pb::ConnectorKind::try_from(kind) {
-        Ok(kind) => kind_name(kind),
-        Err(_) => {
-            fields.refuse("kind", "a ConnectorKind");
-            None
-        }
-    });
+    let kind = pb::ConnectorKind::try_from(request.kind.unwrap_or_default());
+    if kind.is_err() {
+        fields.refuse("kind", "a ConnectorKind");
+    }
+    let kind = kind.ok().and_then(kind_name);
     let filter = Filter { kind, mode: fields.optional_choice("mode", request.mode) };
     let command =
         ListConnectors { filter, after: page.after, page_size: page.size, count_total: page.count_total };

@@ -42,7 +42,7 @@ pub(super) fn planned(planned: Planned) -> pb::PlannedOperation {
 pub(super) fn list(
     tokens: &Tokens,
     page: &Page<IdentityId>,
-    listed: Listed<Identity>,
+    listed: &Listed<Identity>,
 ) -> pb::ListIdentitiesResponse {
     let last = listed.last().map(|identity| identity.id);
     pb::ListIdentitiesResponse {

@@ -1,11 +1,7 @@
 //! Messages of ImportIdentities: a record that is wrong is named and skipped, a stream that is wrong ends.
 
 use tonic::Status;
-use xavyo_core::{
-    Error,
-    error::Result,
-    identity::MAX_SOURCE_KEY,
-};
+use xavyo_core::{Error, error::Result, identity::MAX_SOURCE_KEY};
 use xavyo_wire::{
     fields::Fields, limits, pb::provisioning as pb, status::error_of, value::attributes_of_list,
 };

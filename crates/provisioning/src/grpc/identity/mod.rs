@@ -55,9 +55,8 @@ impl pb::identity_service_server::IdentityService for IdentityServer {
         let caller = Caller::of(&request).map_err(status)?;
         let request = request.into_inner();
         let page = self.tokens.open(caller.tenant, &request).map_err(status)?;
-        let listed =
-            self.identities.list(&caller, parse::list(&request, &page)).await.map_err(status)?;
-        Ok(Response::new(answer::list(&self.tokens, &page, listed)))
+        let listed = self.identities.list(&caller, parse::list(&request, &page)).await.map_err(status)?;
+        Ok(Response::new(answer::list(&self.tokens, &page, &listed)))
     }
 
     async fn update_identity(

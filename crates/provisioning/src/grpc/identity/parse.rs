@@ -1,11 +1,6 @@
 //! Requests of IdentityService, parsed into commands: every field at fault is named.
 
-use xavyo_core::{
-    error::Result,
-    identity::MAX_SOURCE_KEY,
-    ids::IdentityId,
-    value::Attributes,
-};
+use xavyo_core::{error::Result, identity::MAX_SOURCE_KEY, ids::IdentityId, value::Attributes};
 use xavyo_wire::{
     fields::Fields,
     limits,

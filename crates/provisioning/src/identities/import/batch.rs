@@ -49,8 +49,10 @@ impl Import {
         drop(tx);
         let mut known: HashMap<String, Identity> =
             known.into_iter().filter_map(|identity| Some((identity.source_key.clone()?, identity))).collect();
-        let changes: Vec<Change> =
-            records.iter().filter_map(|(_, record)| self.change(known.remove(&record.source_key), record)).collect();
+        let changes: Vec<Change> = records
+            .iter()
+            .filter_map(|(_, record)| self.change(known.remove(&record.source_key), record))
+            .collect();
         let unchanged = records.len() - changes.len();
         let mut counts = self.write(changes).await?;
         counts.unchanged = count(unchanged);
@@ -93,7 +95,8 @@ impl Import {
         let tenant = self.caller.tenant;
         let automation = &self.identities.automation;
         let foresight = automation.foresee(tenant, &changes).await?;
-        let (made, saved): (Vec<&Change>, Vec<&Change>) = changes.iter().partition(|one| one.before.is_none());
+        let (made, saved): (Vec<&Change>, Vec<&Change>) =
+            changes.iter().partition(|one| one.before.is_none());
         let after = |changes: &[&Change]| -> Vec<Identity> {
             changes.iter().filter_map(|change| change.after.clone()).collect()
         };
@@ -127,7 +130,9 @@ impl Import {
 /// Somebody made an identity of the same source key since we looked: the batch is tried again, and updates it.
 fn contended_where_taken(error: Error) -> Error {
     match error.reason {
-        Reason::AlreadyExists => Error::new(Reason::Contended, "a source key was taken meanwhile").caused_by(error),
+        Reason::AlreadyExists => {
+            Error::new(Reason::Contended, "a source key was taken meanwhile").caused_by(error)
+        }
         _ => error,
     }
 }

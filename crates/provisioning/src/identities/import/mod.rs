@@ -38,7 +38,9 @@ pub enum Incoming {
     Start(Start),
     Chunk(Vec<Incomer>),
     /// The number of records in all chunks.
-    End { count: i64 },
+    End {
+        count: i64,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -155,7 +157,7 @@ impl Import {
                 (Incoming::End { count }, Some(start)) => {
                     let is_snapshot = start.snapshot;
                     self.flush().await?;
-                    self.seen.check(is_snapshot, self.received, count)?;
+                    snapshot::check_end(is_snapshot, self.received, count)?;
                     if is_snapshot {
                         self.sweep().await?;
                     }
@@ -211,8 +213,7 @@ impl Import {
     }
 
     async fn summarise(&mut self) -> Result<()> {
-        let summary =
-            Summary { import_id: self.id, counts: self.totals.clone(), received: self.received };
+        let summary = Summary { import_id: self.id, counts: self.totals.clone(), received: self.received };
         self.answer(Outgoing::Summary(summary)).await
     }
 

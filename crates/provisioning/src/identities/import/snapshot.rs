@@ -31,22 +31,22 @@ impl Seen {
         self.keys.insert(digest(source_key));
     }
 
-    /// Refuses an end that does not count what was received.
-    pub fn check(&self, is_snapshot: bool, received: i64, counted: i64) -> Result<()> {
-        if counted != received {
-            return Err(Error::invalid("end.count", format!("{received}: so many records were received")));
-        }
-        if is_snapshot && received == 0 {
-            return Err(Error::invalid("end.count", "at least 1: an empty snapshot would inactivate everybody"));
-        }
-        Ok(())
-    }
-
     /// Whether the identity was there before the import began, and did not come in it.
     fn misses(&self, identity: &Identity) -> bool {
         let is_absent = identity.source_key.as_ref().is_some_and(|key| !self.keys.contains(&digest(key)));
         is_absent && identity.created_at < self.since
     }
+}
+
+/// Refuses an end that does not count what was received.
+pub(super) fn check_end(is_snapshot: bool, received: i64, counted: i64) -> Result<()> {
+    if counted != received {
+        return Err(Error::invalid("end.count", format!("{received}: so many records were received")));
+    }
+    if is_snapshot && received == 0 {
+        return Err(Error::invalid("end.count", "at least 1: an empty snapshot would inactivate everybody"));
+    }
+    Ok(())
 }
 
 impl Import {
@@ -61,8 +61,11 @@ impl Import {
             drop(tx);
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.id);
-            let gone: Vec<IdentityId> =
-                page.iter().filter(|identity| self.seen.misses(identity)).map(|identity| identity.id).collect();
+            let gone: Vec<IdentityId> = page
+                .iter()
+                .filter(|identity| self.seen.misses(identity))
+                .map(|identity| identity.id)
+                .collect();
             if gone.is_empty() {
                 continue;
             }
@@ -80,7 +83,8 @@ impl Import {
         drop(tx);
         let now = self.identities.clock.now();
         let changes = present.into_iter().filter(|identity| identity.active).map(|before| {
-            let after = Identity { active: false, version: before.version + 1, updated_at: now, ..before.clone() };
+            let after =
+                Identity { active: false, version: before.version + 1, updated_at: now, ..before.clone() };
             Change { before: Some(before), after: Some(after) }
         });
         let counts = self.write(changes.collect()).await?;
@@ -128,10 +132,9 @@ mod tests {
 
     #[test]
     fn an_end_that_counts_otherwise_inactivates_nobody() {
-        let seen = Seen::new(DateTime::UNIX_EPOCH);
-        assert!(seen.check(true, 3, 3).is_ok());
-        assert!(seen.check(true, 3, 4).is_err());
-        assert!(seen.check(false, 3, 2).is_err());
-        assert!(seen.check(true, 0, 0).is_err(), "an empty source is not a company without people");
+        assert!(check_end(true, 3, 3).is_ok());
+        assert!(check_end(true, 3, 4).is_err());
+        assert!(check_end(false, 3, 2).is_err());
+        assert!(check_end(true, 0, 0).is_err(), "an empty source is not a company without people");
     }
 }

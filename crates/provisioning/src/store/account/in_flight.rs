@@ -115,7 +115,11 @@ pub async fn of_lanes(
 }
 
 /// Accounts without a link that the queue holds something for.
-pub async fn without_link(tx: &mut PgConnection, tenant: TenantId, kind: &AccountKind) -> Result<Vec<AccountKey>> {
+pub async fn without_link(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    kind: &AccountKind,
+) -> Result<Vec<AccountKey>> {
     let rows = sqlx::query!(
         r#"select distinct o.target_uid as "external_uid!", named.key as "immutable_id?"
              from operation o

@@ -19,7 +19,11 @@ pub struct ExpectedDigest {
 }
 
 /// Stores digests; links that somebody else is just changing are passed over: the next run computes theirs again.
-pub async fn save(tx: &mut PgConnection, tenant: TenantId, digests: &[(LinkId, ExpectedDigest)]) -> Result<()> {
+pub async fn save(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    digests: &[(LinkId, ExpectedDigest)],
+) -> Result<()> {
     let ids: Vec<Uuid> = digests.iter().map(|(link, _)| link.0).collect();
     let bytes: Vec<Vec<u8>> = digests.iter().map(|(_, expected)| expected.digest.0.to_vec()).collect();
     let versions: Vec<i64> = digests.iter().map(|(_, expected)| expected.identity_version).collect();

@@ -65,7 +65,8 @@ pub async fn insert_events(
     let immutable_ids: Vec<Option<String>> =
         events.iter().map(|event| event.account.immutable_id.clone()).collect();
     let kinds: Vec<String> = events.iter().map(|event| event.event.to_owned()).collect();
-    let operations: Vec<Option<Uuid>> = events.iter().map(|event| event.operation_id.map(|id| id.0)).collect();
+    let operations: Vec<Option<Uuid>> =
+        events.iter().map(|event| event.operation_id.map(|id| id.0)).collect();
     let cause_kinds: Vec<String> = events.iter().map(|event| event.cause.kind.name().to_owned()).collect();
     let cause_ids: Vec<Option<Uuid>> = events.iter().map(|event| event.cause.id).collect();
     let subjects: Vec<Uuid> = events.iter().map(|event| event.cause.requested_by.0).collect();
