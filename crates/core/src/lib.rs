@@ -1,10 +1,23 @@
-//! Decisions as pure functions of values: states and their moves, retry, mapping, correlation, digest, comparison,
-//! classification, guard, schedule.
+//! Decisions as pure functions of values.
 //!
 //! Never here: I/O, `async`, a clock, randomness, generated protobuf types, database rows. Whoever needs the time
-//! passes it in.
+//! passes it in; whoever acts asks here first. The only threads are those whose stacks expressions need
+//! ([`mapping::stack`]).
 //!
-//! Begin with [`operation`] (the life of an operation), then [`comparison`] and [`classification`] (what a run finds).
+//! Where to begin, by what you want to know:
+//!
+//! | question | module |
+//! |---|---|
+//! | what can happen to an operation, a run, a discrepancy, a conflict | [`operation`], [`run`], [`discrepancy`], [`conflict`]: each a table of moves |
+//! | what an identity's account should look like | [`mapping`], [`account_state`] |
+//! | whose account this is | [`classification`] for all of a target, [`correlation`] for one |
+//! | what differs, and what to write about it | [`comparison`], [`digest`], [`effect`] |
+//! | what may be done about a finding | [`remediation`], [`remediation::policy`] |
+//! | how much at once, how often, when again | [`guard`], [`lane`], [`retry`], [`schedule`] |
+//! | how something can be wrong | [`error`] for callers, [`connector::FailureKind`] for targets |
+//!
+//! The tables of moves, remedies and outcomes stand as text in `crates/core/tables`; a test of each compares the text with
+//! what the code does.
 
 pub mod account;
 pub mod account_state;
@@ -21,6 +34,7 @@ pub mod dn;
 pub mod effect;
 pub mod error;
 pub mod fingerprint;
+pub mod guard;
 pub mod identity;
 pub mod ids;
 pub mod lane;
@@ -33,6 +47,7 @@ pub mod report;
 pub mod retry;
 pub mod role;
 pub mod run;
+pub mod schedule;
 #[cfg(test)]
 mod tables;
 pub mod value;

@@ -3,7 +3,10 @@
 //! Begin with [`RunStatus::after`], the table of moves. What a run finds is in [`crate::classification`], what it
 //! says at its end in [`crate::report`]. Leases and fences of the replica that works on a run are not part of it.
 
+mod mode;
+
 use chrono::{DateTime, TimeDelta, Utc};
+pub use mode::{Basis, choose};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -264,7 +267,7 @@ mod tests {
             (RunStatus::Paused, RunStatus::Running),
         ];
         let printed = tables::of_moves(&RunStatus::ALL, &Event::ALL, RunStatus::after, &drawn);
-        tables::compare(&printed, include_str!("../tables/run.md"));
+        tables::compare(&printed, include_str!("../../tables/run.md"));
     }
 
     #[test]
