@@ -17,7 +17,7 @@ use tokio::{
 /// As many as the most calls at once that a connector's policy can ask for.
 const MAX_CONNECTIONS: usize = 64;
 /// Targets and firewalls drop idle connections, some without telling.
-const MAX_IDLE: Duration = Duration::from_secs(60);
+const MAX_IDLE: Duration = Duration::from_mins(1);
 
 #[derive(Debug)]
 pub(crate) struct Pool<C> {

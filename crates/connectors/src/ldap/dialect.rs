@@ -53,22 +53,18 @@ enum State {
 
 impl Server {
     pub fn recognised(root: &Entry, settings: &LdapSettings) -> Self {
-        let offers = |attribute: &str, value: &str| root.texts(attribute).any(|text| text == value);
+        let offers = |control: &str| root.texts("supportedControl").any(|offered| offered == control);
         let kind = match settings.dialect {
-            LdapDialect::OpenLdap => Kind::OpenLdap,
-            LdapDialect::Dirsrv389 => Kind::Dirsrv389,
             LdapDialect::ActiveDirectory => Kind::ActiveDirectory,
-            LdapDialect::Detect if offers("supportedCapabilities", ACTIVE_DIRECTORY) => Kind::ActiveDirectory,
-            LdapDialect::Detect if root.texts("vendorName").any(|name| name.contains("389")) => {
-                Kind::Dirsrv389
-            }
-            LdapDialect::Detect => Kind::OpenLdap,
+            LdapDialect::Dirsrv389 => Kind::Dirsrv389,
+            LdapDialect::OpenLdap => Kind::OpenLdap,
+            LdapDialect::Detect => detected(root),
         };
         Self {
             kind,
-            asserts: offers("supportedControl", ASSERTION),
-            post_reads: offers("supportedControl", POST_READ),
-            pages: offers("supportedControl", PAGED_RESULTS),
+            asserts: offers(ASSERTION),
+            post_reads: offers(POST_READ),
+            pages: offers(PAGED_RESULTS),
             state: State::of(kind, settings),
         }
     }
@@ -173,6 +169,16 @@ impl Server {
             + &offered("paging", self.pages)
             + &offered("assertions", self.asserts)
             + &offered("post-read", self.post_reads)
+    }
+}
+
+fn detected(root: &Entry) -> Kind {
+    if root.texts("supportedCapabilities").any(|capability| capability == ACTIVE_DIRECTORY) {
+        Kind::ActiveDirectory
+    } else if root.texts("vendorName").any(|name| name.contains("389")) {
+        Kind::Dirsrv389
+    } else {
+        Kind::OpenLdap
     }
 }
 

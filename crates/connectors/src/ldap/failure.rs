@@ -101,7 +101,7 @@ fn unanswered(call: Call) -> FailureKind {
 }
 
 fn is_tls(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+    matches!(error.get_ref(), Some(inner) if inner.is::<rustls::Error>())
 }
 
 fn kind(code: u32, call: Call) -> FailureKind {

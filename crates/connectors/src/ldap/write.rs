@@ -8,7 +8,7 @@
 use ldap3::{LdapResult, Mod};
 use xavyo_core::{
     account::{Account, AccountKey},
-    change::{Change, Changes},
+    change::Change,
     connector::{FailureKind, TargetFailure},
     value::Value,
 };
@@ -274,9 +274,9 @@ impl Edit {
 /// are its further values.
 fn edits(ldap: &Ldap, update: &AccountUpdate, renamed: bool) -> Result<Vec<Edit>, TargetFailure> {
     let is_name = |attribute: &str| attribute.eq_ignore_ascii_case(&ldap.settings.naming_attribute);
-    check_names(&update.changes)?;
     let mut edits = Vec::new();
     for (attribute, change) in &update.changes {
+        check_name(attribute)?;
         match change {
             Change::Set(values) if renamed && is_name(attribute) && values.len() == 1 => {}
             Change::Set(values) => edits.push(Edit::Replace(attribute.clone(), bytes(values)?)),
@@ -329,21 +329,15 @@ fn new_entry(
 }
 
 fn bytes(values: &[Value]) -> Result<Values, TargetFailure> {
-    match values.iter().any(|value| matches!(value, Value::Text(text) if text.contains('\0'))) {
-        true => Err(failure::refused("LDAP_NUL", "a text value holds NUL")),
-        false => Ok(values.iter().map(written).collect()),
+    if values.iter().any(|value| matches!(value, Value::Text(text) if text.contains('\0'))) {
+        return Err(failure::refused("LDAP_NUL", "a text value holds NUL"));
     }
-}
-
-fn check_names(changes: &Changes) -> Result<(), TargetFailure> {
-    changes.keys().try_for_each(|name| check_name(name))
+    Ok(values.iter().map(written).collect())
 }
 
 fn check_name(name: &str) -> Result<(), TargetFailure> {
-    match super::is_attribute(name) {
-        true => Ok(()),
-        false => {
-            Err(failure::refused("LDAP_ATTRIBUTE", "a mapped attribute's name is no attribute description"))
-        }
+    if super::is_attribute(name) {
+        return Ok(());
     }
+    Err(failure::refused("LDAP_ATTRIBUTE", "a mapped attribute's name is no attribute description"))
 }

@@ -110,10 +110,7 @@ impl Accounts {
         let written = self.written.values().flatten();
         let mut found: Vec<_> =
             written.chain(self.made.values()).filter(holds).take(limit).cloned().collect();
-        let candidates = match self.generator.slot_of_value(attribute, value) {
-            Some(slot) => slot.map_or(0..0, |slot| slot..slot + 1),
-            None => 0..self.generator.count,
-        };
+        let candidates = self.generator.slots_of_value(attribute, value);
         let untouched = candidates
             .filter(|index| !self.written.contains_key(index))
             .filter(|index| self.generator.values(*index, attribute).contains(value));

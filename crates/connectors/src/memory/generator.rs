@@ -3,6 +3,8 @@
 //! Account `n` of a seed is always the same, in every process and release: `user000123` with a mail address, names, a
 //! department and so on. Tests and benches make the matching identities from the same function.
 
+use std::ops::Range;
+
 use uuid::Uuid;
 use xavyo_core::{
     account::Account,
@@ -95,15 +97,15 @@ impl Generator {
             .then_some(index)
     }
 
-    /// The number of the only account that can be generated with this value of an attribute that names one.
-    pub fn slot_of_value(self, attribute: &str, value: &Value) -> Option<Option<u64>> {
-        match (attribute, value) {
-            ("uid", Value::Text(uid)) => Some(self.slot_of_uid(uid)),
-            ("mail", Value::Text(mail)) => {
-                Some(mail.strip_suffix("@example.com").and_then(|uid| self.slot_of_uid(uid)))
-            }
-            _ => None,
-        }
+    /// The numbers of the accounts that can be generated with this value: one at most for attributes that name one.
+    pub fn slots_of_value(self, attribute: &str, value: &Value) -> Range<u64> {
+        let uid = match (attribute, value) {
+            ("uid", Value::Text(uid)) => Some(uid.as_str()),
+            ("mail", Value::Text(mail)) => mail.strip_suffix("@example.com"),
+            ("uid" | "mail", _) => None,
+            _ => return 0..self.count,
+        };
+        uid.and_then(|uid| self.slot_of_uid(uid)).map_or(0..0, |slot| slot..slot + 1)
     }
 
     /// Those of the generated attributes that are wanted.

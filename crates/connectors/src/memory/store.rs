@@ -18,8 +18,10 @@ use super::{
     write::Write,
 };
 
-static STORES: LazyLock<Mutex<HashMap<(Option<PathBuf>, String), Arc<Store>>>> =
-    LazyLock::new(Mutex::default);
+/// By directory and name.
+type Stores = HashMap<(Option<PathBuf>, String), Arc<Store>>;
+
+static STORES: LazyLock<Mutex<Stores>> = LazyLock::new(Mutex::default);
 
 #[derive(Debug)]
 pub(super) struct Store {

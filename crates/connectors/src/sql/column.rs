@@ -20,6 +20,7 @@ pub(super) enum Kind {
 
 /// A column of the table, as the catalogue describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of the catalogue")]
 pub(super) struct Column {
     pub name: String,
     pub kind: Kind,

@@ -47,13 +47,9 @@ impl TimedOut {
         given_up: FailureKind,
         call: impl Future<Output = Result<T, TargetFailure>>,
     ) -> Result<T, TargetFailure> {
-        match time::timeout(self.limit, call).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                let message = format!("no answer in {} ms", self.limit.as_millis());
-                Err(TargetFailure::new(given_up, "CALL_TIMEOUT", message))
-            }
-        }
+        let message = || format!("no answer in {} ms", self.limit.as_millis());
+        let answer = time::timeout(self.limit, call).await;
+        answer.unwrap_or_else(|_| Err(TargetFailure::new(given_up, "CALL_TIMEOUT", message())))
     }
 }
 
@@ -71,13 +67,11 @@ impl Connector for TimedOut {
         let pages = Some(self.inner.read(request));
         stream::unfold(pages, async |pages| {
             let mut pages = pages?;
-            match time::timeout(self.limit, pages.next()).await {
-                Ok(item) => Some((item?, Some(pages))),
-                Err(_) => {
-                    let failure = TargetFailure::new(FailureKind::Busy, "CALL_TIMEOUT", "no page in time");
-                    Some((Err(failure), None))
-                }
+            if let Ok(item) = time::timeout(self.limit, pages.next()).await {
+                return Some((item?, Some(pages)));
             }
+            let failure = TargetFailure::new(FailureKind::Busy, "CALL_TIMEOUT", "no page in time");
+            Some((Err(failure), None))
         })
         .boxed()
     }

@@ -3,7 +3,7 @@
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use futures::StreamExt;
-use xavyo_connectors::{Connector, Options, ReadRequest, open};
+use xavyo_connectors::{AccountUpdate, Connector, Options, ReadRequest, open};
 use xavyo_core::connector::{FailureKind, LdapTls, Settings};
 use xavyo_sandbox::postgres::Postgres;
 
@@ -18,10 +18,10 @@ async fn behind(target: &Target, marker: &'static [u8], cut: Cut) -> Arc<dyn Con
         Settings::Ldap(settings) => Server::Port(settings.port),
         _ => Server::Socket(Postgres::shared().await.unwrap().sockets().join(".s.PGSQL.5432")),
     };
-    at_port(target, proxy::start(server, marker, cut).await, options())
+    at_port(target, proxy::start(server, marker, cut).await, &options())
 }
 
-fn at_port(target: &Target, port: u16, options: Options) -> Arc<dyn Connector> {
+fn at_port(target: &Target, port: u16, options: &Options) -> Arc<dyn Connector> {
     let mut settings = target.settings.clone();
     match &mut settings {
         Settings::Ldap(settings) => (settings.port, settings.tls) = (port, LdapTls::None),
@@ -30,7 +30,7 @@ fn at_port(target: &Target, port: u16, options: Options) -> Arc<dyn Connector> {
             unreachable!("a target behind a port")
         }
     }
-    open(&settings, &target.secrets, &options).unwrap()
+    open(&settings, &target.secrets, options).unwrap()
 }
 
 /// The write happened, its answer was lost (fault 17).
@@ -39,10 +39,7 @@ async fn a_write_whose_answer_is_lost_is_unknown() {
     for (target, marker) in [(sql().await, &b"commit"[..]), (ldap().await, b"canary-7f")] {
         let made = target.create("ada").await;
         let connector = behind(&target, marker, Cut::Answer).await;
-        let update = xavyo_connectors::AccountUpdate {
-            changes: set(target.text, &["canary-7f"]),
-            ..Default::default()
-        };
+        let update = AccountUpdate { changes: set(target.text, &["canary-7f"]), ..Default::default() };
 
         let updated = connector.update(target.object_class, &made.key(), &update).await;
 
@@ -57,8 +54,7 @@ async fn a_transaction_cut_before_its_commit_did_not_happen() {
     let target = sql().await;
     let made = target.create("ada").await;
     let connector = behind(&target, b"canary-7f", Cut::Request).await;
-    let update =
-        xavyo_connectors::AccountUpdate { changes: set(target.text, &["canary-7f"]), ..Default::default() };
+    let update = AccountUpdate { changes: set(target.text, &["canary-7f"]), ..Default::default() };
 
     let updated = connector.update(target.object_class, &made.key(), &update).await;
 
@@ -90,7 +86,7 @@ async fn a_server_that_never_answers_is_down_in_time() {
     let port = listener.local_addr().unwrap().port();
     let hasty = Options { call_timeout: Duration::from_millis(300), ..options() };
     for target in [sql().await, ldap().await] {
-        let connector = at_port(&target, port, hasty.clone());
+        let connector = at_port(&target, port, &hasty);
         let began = std::time::Instant::now();
         let failure = connector.create(&target.new_account("ada")).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Down, "{failure}");
@@ -119,7 +115,7 @@ async fn an_answer_that_is_not_ldap_is_a_broken_connection() {
         }
     });
     let target = ldap().await;
-    let connector = at_port(&target, port, Options { call_timeout: Duration::from_secs(1), ..options() });
+    let connector = at_port(&target, port, &Options { call_timeout: Duration::from_secs(1), ..options() });
     for _ in 0..4 {
         let failure = connector.create(&target.new_account("ada")).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Down, "{failure}");

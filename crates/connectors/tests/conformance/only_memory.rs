@@ -63,7 +63,7 @@ async fn a_generated_account_is_as_the_generator_says_until_it_is_written() {
     let got = connector.get("account", &expected.key(), &["*".into()]).await.unwrap();
     assert_eq!(got.as_ref(), Some(&expected));
     let found = connector.find("account", "mail", &expected.attributes["mail"][0]).await.unwrap();
-    assert_eq!(found, [expected.clone()]);
+    assert_eq!(found, std::slice::from_ref(&expected));
 
     let update = AccountUpdate {
         changes: set("department", &["Moon"]),

@@ -64,8 +64,8 @@ async fn pass(
                 }
                 to_server.write_all(request).await?;
                 if marked {
-                    from_server.read(&mut answer).await?;
-                    return Ok(());
+                    // The answer, or the server's own end: either way it is not passed on.
+                    return from_server.read(&mut answer).await.map(drop);
                 }
             }
             size = from_server.read(&mut answer) => {

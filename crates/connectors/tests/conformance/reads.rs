@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::TcpListener};
 use futures::{StreamExt, stream};
 use xavyo_connectors::{Secrets, open};
 use xavyo_core::{
-    account::AccountKey,
+    account::{Account, AccountKey},
     connector::{FailureKind, Settings},
     value::Value,
 };
@@ -19,7 +19,7 @@ pub async fn a_read_shows_every_account_and_proves_it(target: &Target) {
 
     let (accounts, proof) = target.read().await;
 
-    let keys: Vec<AccountKey> = accounts.iter().map(xavyo_core::account::Account::key).collect();
+    let keys: Vec<AccountKey> = accounts.iter().map(Account::key).collect();
     assert_eq!(keys.len(), 2);
     assert!(keys.contains(&ada.key()) && keys.contains(&bob.key()), "{keys:?}");
     let shown = accounts.iter().find(|account| account.key() == ada.key()).unwrap();
@@ -99,15 +99,14 @@ pub async fn the_same_uid_with_another_immutable_id_is_not_the_account(target: &
 
 pub async fn many_accounts_are_got_in_the_order_of_their_keys(target: &Target) {
     let (ada, bob) = (target.create("ada").await, target.create("bob").await);
-    let named = |account: &xavyo_core::account::Account| AccountKey { immutable_id: None, ..account.key() };
+    let named = |account: &Account| AccountKey { immutable_id: None, ..account.key() };
     let absent = AccountKey { external_uid: "nobody".into(), immutable_id: None };
     let no_id = AccountKey { external_uid: "x".into(), immutable_id: Some("no id at all".into()) };
     let keys = [bob.key(), absent, named(&ada), no_id, ada.key(), bob.key()];
 
     let got = target.connector.get_many(target.object_class, &keys, &[]).await.unwrap();
 
-    let got: Vec<Option<AccountKey>> =
-        got.iter().map(|found| found.as_ref().map(|account| account.key())).collect();
+    let got: Vec<Option<AccountKey>> = got.iter().map(|found| found.as_ref().map(Account::key)).collect();
     let (ada, bob) = (Some(ada.key()), Some(bob.key()));
     assert_eq!(got, [bob.clone(), None, ada.clone(), None, ada, bob]);
     assert_eq!(target.connector.get_many(target.object_class, &[], &[]).await.unwrap(), []);
@@ -119,7 +118,7 @@ pub async fn accounts_are_found_by_the_value_of_an_attribute(target: &Target) {
         target.connector.create(&target.new_account_with("bob", target.many, &["g1", "g2"])).await.unwrap();
     let find = async |attribute: &str, value: &str| {
         let found = target.connector.find(target.object_class, attribute, &Value::from(value)).await.unwrap();
-        found.iter().map(xavyo_core::account::Account::key).collect::<Vec<_>>()
+        found.iter().map(Account::key).collect::<Vec<_>>()
     };
 
     assert_eq!(find(target.text, "Ada").await, [ada.key()]);

@@ -22,12 +22,12 @@ impl Layout<'_> {
     /// The account of a row; None for a row without a uid: nothing can name it.
     pub fn account(&self, row: &PgRow) -> Result<Option<Account>, sqlx::Error> {
         let mut position = self.offset;
-        let mut text = |there: bool| match there {
-            true => {
-                position += 1;
-                row.try_get::<Option<String>, _>(position - 1)
+        let mut text = |there: bool| {
+            if !there {
+                return Ok(None);
             }
-            false => Ok(None),
+            position += 1;
+            row.try_get::<Option<String>, _>(position - 1)
         };
         let Some(external_uid) = text(true)? else { return Ok(None) };
         let immutable_id = text(self.table.id.is_some())?;
