@@ -66,6 +66,12 @@ impl Matcher {
         }
     }
 
+    /// Makes room for so many identities at once: less memory than growing there.
+    pub fn reserve(&mut self, identities: usize) {
+        self.people.reserve_exact(identities);
+        self.keys.reserve_exact(identities * self.policy.rules.len());
+    }
+
     /// Loads one identity, once, in any order. A process holds fewer than 2^32 of them.
     pub fn expect(&mut self, expectation: Expectation<'_>) {
         let position = u32::try_from(self.people.len()).expect("fewer than 2^32 identities");
@@ -85,13 +91,13 @@ impl Matcher {
         });
         self.keys.extend(expectation.keys.unwrap_or_default().iter().map(|key| (key.key, position)));
         for account in expectation.rejected {
-            self.rejected.insert((position, account.identity_hash()));
+            self.rejected.insert((position, account.key_hash()));
         }
     }
 
     /// An account without owner that has live operations.
     pub fn expect_busy_account(&mut self, account: AccountRef<'_>) {
-        self.busy.insert(account.identity_hash());
+        self.busy.insert(account.key_hash());
     }
 
     /// Builds the indexes: the target's accounts may come.

@@ -149,7 +149,7 @@ fn hash(kind: &'static str, name: &str) -> Hash {
 
 impl AccountRef<'_> {
     /// By the immutable id where there is one, else by the uid.
-    fn identity_hash(&self) -> Hash {
+    fn key_hash(&self) -> Hash {
         self.immutable_id.map_or_else(|| hash_of_uid(self.external_uid), hash_of_id)
     }
 }

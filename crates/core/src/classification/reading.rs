@@ -115,7 +115,7 @@ impl Reading {
     }
 
     fn observe_unlinked(&mut self, record: TargetRecord<'_>) -> Observation {
-        let hash = record.account.identity_hash();
+        let hash = record.account.key_hash();
         if self.by_account.find(&hash, |at| self.accounts[at as usize].hash).is_some() {
             return Observation::Repeated;
         }
@@ -182,7 +182,7 @@ impl Reading {
     fn is_rejected(&self, person: u32, account: AccountRef<'_>) -> bool {
         let rejected = &self.matcher.rejected;
         !rejected.is_empty()
-            && (rejected.contains(&(person, account.identity_hash()))
+            && (rejected.contains(&(person, account.key_hash()))
                 || rejected.contains(&(person, hash_of_uid(account.external_uid))))
     }
 

@@ -234,7 +234,7 @@ fn a_million_expectations_fit_in_a_couple_of_hundred_megabytes() {
         reading.observe(TargetRecord { account, state, digest, keys: &keys, protected: false });
     }
     let bytes_each = reading.bytes() / COUNT as usize;
-    assert!(bytes_each <= 250, "{bytes_each}");
+    assert!(bytes_each <= 230, "{bytes_each}");
 }
 
 fn some_keys() -> impl Strategy<Value = Vec<(u16, u8)>> {

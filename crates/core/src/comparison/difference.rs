@@ -91,9 +91,13 @@ impl Compared<'_> {
         if self.expected.is_empty() { Change::Clear } else { Change::Set(self.expected.to_vec()) }
     }
 
+    /// The values that are not there yet; an empty one is no value.
     fn without<'v>(&self, values: impl IntoIterator<Item = &'v Value>, there: &NormalSet<'_>) -> Vec<Value> {
-        let is_there = |value: &&Value| there.contains(&normalise(self.rule.matching, value));
-        values.into_iter().filter(|value| !is_there(value)).cloned().collect()
+        let is_absent = |value: &&Value| {
+            let normal = normalise(self.rule.matching, value);
+            !normal.is_empty() && !there.contains(&normal)
+        };
+        values.into_iter().filter(is_absent).cloned().collect()
     }
 }
 

@@ -87,7 +87,10 @@ impl Expression {
 
     fn failure(&self, error: &ExecutionError, scope: &Context<'_, '_>) -> Failure {
         let culprit = culprit(&self.parsed, scope);
-        Failure { message: describe(error), position: position(&self.source, culprit.id) }
+        Failure {
+            message: describe(error, &self.source.source),
+            position: position(&self.source, culprit.id),
+        }
     }
 }
 
@@ -148,16 +151,17 @@ fn taken_branch<'e>(args: &'e [IdedExpr], scope: &Context<'_, '_>) -> Vec<&'e Id
 
 fn position(source: &SourceInfo, expression_id: u64) -> Option<Position> {
     let offset = usize::try_from(source.offset_for(expression_id)?.0).ok()?;
-    let before: String = source.source.chars().take(offset).collect();
+    let before = source.source.get(..offset)?;
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|character| *character != '\n').count() + 1;
     Some(Position { line, column })
 }
 
-/// The interpreter's errors without the values that it prints into them.
-fn describe(error: &ExecutionError) -> String {
+/// The interpreter's errors without the values that it prints into them: a key is named only where the source does.
+fn describe(error: &ExecutionError, source: &str) -> String {
     match error {
-        ExecutionError::NoSuchKey(key) => format!("there is no {key}"),
+        ExecutionError::NoSuchKey(key) if source.contains(key.as_str()) => format!("there is no {key}"),
+        ExecutionError::NoSuchKey(_) => "there is no such key".to_owned(),
         ExecutionError::NoSuchOverload(overload) => {
             format!(
                 "{} does not take ({})",
