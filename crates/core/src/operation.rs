@@ -49,8 +49,8 @@ pub enum Event {
     /// Its lane was claimed up to it.
     Claimed,
     Succeeded,
-    /// A transient error, with retries left.
-    FailedTransiently,
+    /// The attempt failed. With retries left it waits for the next one; else it is given up in the same commit.
+    Failed,
     /// The retry time has come.
     Due,
     /// A permanent error, retries exhausted, or the third crash.
@@ -176,7 +176,7 @@ names!(OperationStatus {
 names!(Event {
     Claimed "claimed",
     Succeeded "succeeded",
-    FailedTransiently "failed_transiently",
+    Failed "failed",
     Due "due",
     GaveUp "gave_up",
     TargetDown "target_down",
@@ -226,10 +226,10 @@ impl OperationStatus {
         match (self, event) {
             (Self::Pending, Event::Claimed) => Ok(Self::InProgress),
             (Self::InProgress, Event::Succeeded) => Ok(Self::Completed),
-            (Self::InProgress, Event::FailedTransiently) => Ok(Self::Failed),
+            (Self::InProgress, Event::Failed) => Ok(Self::Failed),
             (Self::Failed, Event::Due | Event::Retried) => Ok(Self::Pending),
-            // Logged as two moves in one commit: in_progress → failed → dead_letter.
-            (Self::InProgress, Event::GaveUp) => Ok(Self::DeadLetter),
+            // In the commit of the failure itself: nobody sees a failed operation that is given up.
+            (Self::Failed, Event::GaveUp) => Ok(Self::DeadLetter),
             (Self::InProgress, Event::TargetDown) => Ok(Self::AwaitingSystem),
             (Self::AwaitingSystem, Event::TargetBack) => Ok(Self::Pending),
             (Self::InProgress, Event::ConflictFound | Event::LeaseLost) => Ok(Self::Pending),
@@ -254,8 +254,7 @@ mod tests {
             (OperationStatus::InProgress, OperationStatus::Completed),
             (OperationStatus::InProgress, OperationStatus::Failed),
             (OperationStatus::Failed, OperationStatus::Pending),
-            // Drawn as in_progress → failed → dead_letter, and logged so.
-            (OperationStatus::InProgress, OperationStatus::DeadLetter),
+            (OperationStatus::Failed, OperationStatus::DeadLetter),
             (OperationStatus::DeadLetter, OperationStatus::Pending),
             (OperationStatus::DeadLetter, OperationStatus::Resolved),
             (OperationStatus::Pending, OperationStatus::Cancelled),

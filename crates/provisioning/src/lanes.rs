@@ -11,8 +11,8 @@ use xavyo_core::{
 use xavyo_runtime::Clock;
 
 use crate::store::{
+    lane::alias::{self, Alias},
     lane::{self, NewLane},
-    lane_alias::{self, Alias},
     operation,
 };
 
@@ -49,7 +49,7 @@ pub async fn claim_names(
     names: &LaneNames,
 ) -> Result<LaneId> {
     let aliases = names.aliases();
-    let known = lane_alias::find_all(tx, tenant, &aliases).await?;
+    let known = alias::find_all(tx, tenant, &aliases).await?;
     let concerned: BTreeSet<LaneId> = known.values().copied().collect();
     lock_idle(tx, tenant, &concerned.into_iter().collect::<Vec<_>>()).await?;
     let lane = match aliases.iter().find_map(|alias| known.get(alias)) {
@@ -57,7 +57,7 @@ pub async fn claim_names(
         None => make(tx, clock, tenant, names).await?,
     };
     let named: Vec<(Alias, LaneId)> = aliases.into_iter().map(|alias| (alias, lane)).collect();
-    lane_alias::reassign(tx, tenant, &named).await?;
+    alias::reassign(tx, tenant, &named).await?;
     Ok(lane)
 }
 

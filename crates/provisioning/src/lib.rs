@@ -20,6 +20,8 @@ mod settings;
 mod start;
 pub mod store;
 pub mod targets;
+#[cfg(test)]
+mod testing;
 pub mod worker;
 
 pub use settings::Settings;

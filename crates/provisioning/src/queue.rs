@@ -19,12 +19,13 @@ use xavyo_core::{
 use xavyo_runtime::Clock;
 
 use crate::store::{
-    connector, connector_work,
+    connector,
+    connector::work,
+    lane::alias::{self, Alias},
     lane::{self, MAX_LENGTH, NewLane},
-    lane_alias::{self, Alias},
-    log::{self, Level, Move},
+    operation::log::{self, Level, Move},
+    operation::statistics::{self, Deltas},
     operation::{self, Appended},
-    statistics::{self, Deltas},
 };
 
 /// An operation to be accepted. What is asked for has been checked; its lane and place are found here.
@@ -93,7 +94,7 @@ pub async fn enqueue(
     statistics::insert(tx, clock, tenant, &deltas).await?;
     let touched: BTreeSet<LaneId> = lanes.into_iter().collect();
     lane::refresh(tx, tenant, &touched.into_iter().collect::<Vec<_>>(), now).await?;
-    connector_work::set_due(tx, tenant, &connectors, now).await?;
+    work::set_due(tx, tenant, &connectors, now).await?;
     Ok(ids)
 }
 
@@ -120,7 +121,7 @@ async fn lanes_of(
     operations: &[NewOperation],
 ) -> Result<Vec<LaneId>> {
     let all: Vec<Alias> = operations.iter().flat_map(NewOperation::aliases).collect();
-    let mut known = lane_alias::find_all(tx, tenant, &all).await?;
+    let mut known = alias::find_all(tx, tenant, &all).await?;
     let mut made: Vec<(NewLane, Vec<Alias>)> = Vec::new();
     let mut lanes = Vec::with_capacity(operations.len());
     for operation in operations {
@@ -150,7 +151,7 @@ async fn lanes_of(
         .zip(&lanes)
         .flat_map(|(operation, lane)| operation.aliases().into_iter().map(|alias| (alias, *lane)))
         .collect();
-    lane_alias::insert(tx, tenant, &named).await?;
+    alias::insert(tx, tenant, &named).await?;
     Ok(lanes)
 }
 
@@ -173,9 +174,9 @@ async fn make(
         .flat_map(|(lane, aliases)| aliases.iter().map(|alias| (alias.clone(), lane.id)))
         .collect();
     named.sort();
-    lane_alias::insert(tx, tenant, &named).await?;
+    alias::insert(tx, tenant, &named).await?;
     let aliases: Vec<Alias> = named.iter().map(|(alias, _)| alias.clone()).collect();
-    let winners = lane_alias::find_all(tx, tenant, &aliases).await?;
+    let winners = alias::find_all(tx, tenant, &aliases).await?;
     let replaced: HashMap<LaneId, LaneId> = made
         .iter()
         .filter_map(|(lane, aliases)| {

@@ -21,7 +21,7 @@ use xavyo_core::{
 };
 use xavyo_runtime::{Clock, keys::MasterKeys};
 
-use crate::store::secret::{self, SealedSecret, WrappedKey};
+use crate::store::connector::secret::{self, SealedSecret, WrappedKey};
 
 const NONCE_BYTES: usize = 12;
 

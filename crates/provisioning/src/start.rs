@@ -9,9 +9,9 @@ use xavyo_wire::{
 };
 
 use crate::{
-    crash,
     accounts::Accounts,
     connectors::Connectors,
+    crash,
     grpc::{
         account::AccountServer, audit::AuditServer, conflict::ConflictServer, connector::ConnectorServer,
         identity::IdentityServer, operation::OperationServer,

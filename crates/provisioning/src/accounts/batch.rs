@@ -27,7 +27,7 @@ use crate::{
     store::{
         account::in_flight::{self, Queued},
         identity,
-        lane_alias::{self, Alias},
+        lane::alias::{self, Alias},
         link::{self, AccountName},
     },
     targets,
@@ -195,7 +195,7 @@ impl Ready {
         let aliases: Vec<Vec<Alias>> =
             selectors.iter().map(|selector| self.aliases(kind, selector)).collect();
         let all: Vec<Alias> = aliases.iter().flatten().cloned().collect();
-        let named = lane_alias::find_all(tx, tenant, &all).await?;
+        let named = alias::find_all(tx, tenant, &all).await?;
         let lanes_of = |(aliases, link): (&Vec<Alias>, &Option<Link>)| -> BTreeSet<LaneId> {
             let by_name = aliases.iter().filter_map(|alias| named.get(alias).copied());
             by_name.chain(link.as_ref().map(|link| link.lane_id)).collect()

@@ -117,3 +117,6 @@ fn check_kind(connector: &Connector, kind: &Kind) -> Result<()> {
 fn unknown_kind() -> Error {
     Error::invalid("object_class", "an object class and intent that the connector has")
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ use super::{Accounts, uid::uid_key};
 use crate::store::{
     account::in_flight,
     audit, connector, lane,
-    lane_alias::{self, Alias},
+    lane::alias::{self, Alias},
     link::{self, LinkEvent, Renaming},
 };
 
@@ -75,7 +75,7 @@ impl Accounts {
         let renamed = link::rename(&mut tx, tenant, &renamings, self.clock.now()).await?;
         let names: Vec<(Alias, LaneId)> =
             renamed.iter().flat_map(|link| names(&stored.settings, link)).collect();
-        lane_alias::reassign(&mut tx, tenant, &names).await?;
+        alias::reassign(&mut tx, tenant, &names).await?;
         let cause = run_cause(caller, None);
         let events: Vec<LinkEvent> =
             renamed.iter().map(|link| LinkEvent::by_call("renamed", link, &cause)).collect();

@@ -35,7 +35,10 @@ pub use update::UpdateConnector;
 use crate::{
     paging::{self, Listed, MOST_COUNTED},
     secrets::Vault,
-    store::{audit, connector, secret},
+    store::{
+        audit,
+        connector::{self, secret},
+    },
     targets::Targets,
 };
 
@@ -156,3 +159,6 @@ fn entry(
         reason,
     }
 }
+
+#[cfg(test)]
+mod tests;

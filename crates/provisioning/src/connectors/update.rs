@@ -11,7 +11,10 @@ use xavyo_core::{
 use xavyo_runtime::{auth::Caller, db};
 
 use super::{Connectors, GivenSecrets, Shown, check_etag, entry, secrets, show, validation};
-use crate::store::{audit, connector, secret};
+use crate::store::{
+    audit,
+    connector::{self, secret},
+};
 
 /// What to change; an absent part stays as it is.
 #[derive(Clone, Debug)]

@@ -10,7 +10,10 @@ type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl pb::conflict_service_server::ConflictService for ConflictServer {
-    async fn list_conflicts(&self, _: Request<pb::ListConflictsRequest>) -> Answer<pb::ListConflictsResponse> {
+    async fn list_conflicts(
+        &self,
+        _: Request<pb::ListConflictsRequest>,
+    ) -> Answer<pb::ListConflictsResponse> {
         Err(not_implemented("ConflictService/ListConflicts"))
     }
 

@@ -127,3 +127,6 @@ fn entry(
         reason,
     }
 }
+
+#[cfg(test)]
+mod tests;

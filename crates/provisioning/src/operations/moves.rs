@@ -13,12 +13,13 @@ use xavyo_runtime::{auth::Caller, db, db::Transaction};
 use super::{ChangeOperation, Operations};
 use crate::store::{
     audit::{self, Entry},
-    conflict, connector_work,
-    history::{self, Ended},
+    conflict,
+    connector::work,
     lane,
-    log::{self, Level, Move},
+    operation::history::{self, Ended},
+    operation::log::{self, Level, Move},
+    operation::statistics::{self, Deltas},
     operation::{self, Kept},
-    statistics::{self, Deltas},
 };
 
 impl Operations {
@@ -75,7 +76,7 @@ impl Operations {
         deltas.moved(before.connector_id, before.status, to, now);
         statistics::insert(&mut tx, &self.clock, caller.tenant, &deltas).await?;
         lane::refresh(&mut tx, caller.tenant, &[before.lane_id], now).await?;
-        connector_work::set_due(&mut tx, caller.tenant, &[before.connector_id], now).await?;
+        work::set_due(&mut tx, caller.tenant, &[before.connector_id], now).await?;
         audit::insert(&mut tx, &self.clock, caller, entry(method, command, &before, to)).await?;
         let after = operation::find(&mut tx, caller.tenant, before.id).await?;
         db::commit(tx).await?;

@@ -12,12 +12,11 @@ use xavyo_runtime::{auth::Caller, db};
 
 use super::{Operations, Wait, waits};
 use crate::store::{
-    connector, lane,
-    log::{self, AttemptLine, Line},
-    operation,
-    operation_list::{self, Filter},
-    queue_state,
-    statistics::{self, Count},
+    connector, lane, operation,
+    operation::list::{self, Filter},
+    operation::log::{self, AttemptLine, Line},
+    operation::state,
+    operation::statistics::{self, Count},
 };
 
 /// An operation and what it waits for.
@@ -66,7 +65,7 @@ impl Operations {
         limit: i64,
     ) -> Result<Vec<Listed>> {
         let mut tx = self.database.begin(caller.tenant).await?;
-        let operations = operation_list::page(&mut tx, caller.tenant, filter, after, limit).await?;
+        let operations = list::page(&mut tx, caller.tenant, filter, after, limit).await?;
         let listed = waits::explain(&mut tx, caller.tenant, operations, self.clock.now()).await?;
         db::commit(tx).await?;
         Ok(listed)
@@ -75,7 +74,7 @@ impl Operations {
     /// How many match, counted to `most` at the most.
     pub async fn count(&self, caller: &Caller, filter: &Filter, most: i64) -> Result<i64> {
         let mut tx = self.database.begin(caller.tenant).await?;
-        let count = operation_list::count(&mut tx, caller.tenant, filter, most).await?;
+        let count = list::count(&mut tx, caller.tenant, filter, most).await?;
         db::commit(tx).await?;
         Ok(count)
     }
@@ -112,7 +111,7 @@ impl Operations {
         }
         let counts = statistics::read(&mut tx, caller.tenant, connector, now - TimeDelta::hours(24)).await?;
         let in_progress = lane::count_in_progress(&mut tx, caller.tenant, connector).await?;
-        let state = queue_state::read(&mut tx, caller.tenant, connector).await?;
+        let state = state::read(&mut tx, caller.tenant, connector).await?;
         db::commit(tx).await?;
         Ok(summed(&counts, in_progress, &state, now))
     }
@@ -125,12 +124,7 @@ async fn require(tx: &mut db::Transaction, caller: &Caller, id: OperationId) -> 
     }
 }
 
-fn summed(
-    counts: &[Count],
-    in_progress: i64,
-    state: &queue_state::QueueState,
-    now: DateTime<Utc>,
-) -> Statistics {
+fn summed(counts: &[Count], in_progress: i64, state: &state::QueueState, now: DateTime<Utc>) -> Statistics {
     let of = |status: OperationStatus| counts.iter().find(|count| count.status == status.name());
     let n = |status| of(status).map_or(0, |count| count.n);
     let recent = of(OperationStatus::Completed).map_or((0, 0.0), |one| (one.recent, one.recent_seconds));

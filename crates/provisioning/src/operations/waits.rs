@@ -11,7 +11,7 @@ use xavyo_core::{
 };
 
 use super::Listed;
-use crate::store::queue_state::{self, ConnectorState};
+use crate::store::operation::state::{self, ConnectorState};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitKind {
@@ -48,10 +48,10 @@ pub async fn explain(
     let (states, heads) = if lanes.is_empty() {
         (HashMap::new(), HashMap::new())
     } else {
-        let states = queue_state::of_connectors(tx, tenant, &connectors).await?;
+        let states = state::of_connectors(tx, tenant, &connectors).await?;
         let states: HashMap<_, _> =
             states.into_iter().map(|state| (ConnectorId(state.connector_id), state)).collect();
-        let heads = queue_state::heads_of_lanes(tx, tenant, &lanes).await?;
+        let heads = state::heads_of_lanes(tx, tenant, &lanes).await?;
         (states, heads.into_iter().collect::<HashMap<LaneId, OperationId>>())
     };
     Ok(operations

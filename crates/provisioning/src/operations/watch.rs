@@ -18,9 +18,9 @@ use xavyo_runtime::{auth::Caller, db};
 
 use super::Operations;
 use crate::store::{
-    feed::{self, Place},
-    log::Line,
     operation,
+    operation::feed::{self, Place},
+    operation::log::Line,
 };
 
 /// Moves read at once.

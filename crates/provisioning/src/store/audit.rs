@@ -21,7 +21,12 @@ pub struct Entry {
     pub reason: Option<String>,
 }
 
-pub async fn insert(tx: &mut PgConnection, clock: &Clock, caller: &Caller, entry: Entry) -> Result<(), Error> {
+pub async fn insert(
+    tx: &mut PgConnection,
+    clock: &Clock,
+    caller: &Caller,
+    entry: Entry,
+) -> Result<(), Error> {
     sqlx::query!(
         "insert into audit_event (
              tenant_id, id, at, subject, method, resource_type, resource_id, connector_id, details, reason, trace_id)

@@ -235,7 +235,12 @@ pub async fn page_of_source(
 }
 
 /// Deletes softly identities whose rows the caller has locked; their source keys are free again.
-pub async fn delete(tx: &mut PgConnection, tenant: TenantId, id: IdentityId, at: DateTime<Utc>) -> Result<()> {
+pub async fn delete(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    id: IdentityId,
+    at: DateTime<Utc>,
+) -> Result<()> {
     sqlx::query!(
         "update identity
             set deleted_at = $3, updated_at = $3, active = false, version = version + 1

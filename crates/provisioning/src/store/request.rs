@@ -24,7 +24,11 @@ pub struct Key {
 impl Key {
     /// None for a call without a request id. The body is everything that the caller asked for, in an order that does
     /// not depend on the encoding: a serialised command with sorted maps.
-    pub fn of(method: &'static str, request_id: Option<Uuid>, body: &impl Serialize) -> Result<Option<Self>, Error> {
+    pub fn of(
+        method: &'static str,
+        request_id: Option<Uuid>,
+        body: &impl Serialize,
+    ) -> Result<Option<Self>, Error> {
         let Some(request_id) = request_id else { return Ok(None) };
         let body = serde_json::to_vec(body).map_err(Error::internal)?;
         Ok(Some(Self { method, request_id, body_hash: *blake3::hash(&body).as_bytes() }))

@@ -17,13 +17,13 @@ use xavyo_runtime::{Clock, Database, db};
 use crate::{
     crash::{self, Point},
     store::{
-        connector_work::Pair,
+        connector::work::Pair,
         identity,
         lane::{self, Grant, Lane},
         link,
-        log::{self, Level, Move},
+        operation::log::{self, Level, Move},
+        operation::statistics::{self, Deltas},
         operation::{self, Kept},
-        statistics::{self, Deltas},
     },
     targets::OpenTarget,
 };

@@ -12,7 +12,7 @@ use xavyo_runtime::db;
 use super::Engine;
 use crate::{
     crash::{self, Point},
-    store::{connector_work, partition, request, statistics, worker},
+    store::{connector::work, operation::statistics, partition, request, worker},
 };
 
 const FOLD_EVERY: Duration = Duration::from_secs(2);
@@ -79,7 +79,7 @@ impl Engine {
         let mut after = None;
         loop {
             let mut tx = self.database.begin_system().await?;
-            let pairs = connector_work::page(&mut tx, after, 1_000).await?;
+            let pairs = work::page(&mut tx, after, 1_000).await?;
             db::commit(tx).await?;
             let Some(last) = pairs.last() else { break };
             after = Some(*last);

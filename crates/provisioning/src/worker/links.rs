@@ -19,7 +19,7 @@ use crate::{
     accounts::uid::uid_key,
     crash::{self, Point},
     store::{
-        lane_alias::{self, Alias},
+        lane::alias::{self, Alias},
         link::{self, LinkEvent, LinkUpsert},
     },
     targets::OpenTarget,
@@ -114,7 +114,7 @@ pub async fn write(
     link::delete_all(tx, tenant, &gone).await?;
     link::save_all(tx, tenant, &saved).await?;
     link::insert_events(tx, clock, tenant, &events).await?;
-    lane_alias::reassign(tx, tenant, &names).await?;
+    alias::reassign(tx, tenant, &names).await?;
     crash::point(Point::LinkWritten);
     Ok(())
 }

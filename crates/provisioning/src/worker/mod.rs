@@ -16,6 +16,8 @@ mod pair;
 mod probe;
 mod record;
 mod take_over;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashSet,
@@ -30,7 +32,7 @@ use xavyo_runtime::{Clock, Database, Tasks};
 
 use self::lease::Lease;
 use crate::{
-    store::connector_work::{self, Pair},
+    store::connector::work::{self, Pair},
     targets::Targets,
 };
 
@@ -114,7 +116,7 @@ impl Engine {
         let free = self.limits.pairs.saturating_sub(working.len());
         let mut tx = self.database.begin_system().await?;
         let limit = i64::try_from(self.limits.pairs).unwrap_or(i64::MAX);
-        let due = connector_work::find_due(&mut tx, self.clock.now(), limit).await?;
+        let due = work::find_due(&mut tx, self.clock.now(), limit).await?;
         xavyo_runtime::db::commit(tx).await?;
         let mut started = 0;
         for pair in due {

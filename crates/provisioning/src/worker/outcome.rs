@@ -9,7 +9,7 @@ use xavyo_core::{
     retry,
 };
 
-use crate::store::log::Level;
+use crate::store::operation::log::Level;
 
 /// What an attempt came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,7 +129,7 @@ fn failed(
         message: failure.to_string(),
         error: Some((failure.code.clone(), failure.message.clone())),
         outcome_unknown,
-        ..ended(operation, Event::FailedTransiently, OperationStatus::Failed, String::new())
+        ..ended(operation, Event::Failed, OperationStatus::Failed, String::new())
     };
     match failure.kind {
         FailureKind::Down | FailureKind::BadCredentials => Settled {
@@ -168,10 +168,7 @@ fn waits(kind: FailureKind) -> bool {
 /// Both moves are logged, in one commit: in_progress → failed → dead_letter.
 fn gave_up(failed: Settled) -> Settled {
     Settled {
-        moves: vec![
-            (Event::FailedTransiently, OperationStatus::Failed),
-            (Event::GaveUp, OperationStatus::DeadLetter),
-        ],
+        moves: vec![(Event::Failed, OperationStatus::Failed), (Event::GaveUp, OperationStatus::DeadLetter)],
         status: OperationStatus::DeadLetter,
         level: Level::Error,
         ..failed

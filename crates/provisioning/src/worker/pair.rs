@@ -22,7 +22,7 @@ use super::{
 use crate::{
     store::{
         connector,
-        connector_work::{self, Pair},
+        connector::work::{self, Pair},
         lane, link,
     },
     targets::OpenTarget,
@@ -67,7 +67,7 @@ impl Engine {
     }
 
     /// The pair's target, or none where nothing may be written: deleted, paused or only observed.
-    async fn open(&self, pair: Pair) -> Result<Option<Arc<OpenTarget>>> {
+    pub(super) async fn open(&self, pair: Pair) -> Result<Option<Arc<OpenTarget>>> {
         let mut tx = self.database.begin(pair.tenant).await?;
         let found = connector::find(&mut tx, pair.tenant, pair.connector).await?;
         db::commit(tx).await?;
@@ -120,9 +120,9 @@ impl Engine {
     /// Nothing can be claimed now: says when to look again, unless an enqueue is under way.
     async fn rest(&self, pair: Pair) -> Result<()> {
         let mut tx = self.database.begin(pair.tenant).await?;
-        if connector_work::lock_against_enqueues(&mut tx, pair).await? {
+        if work::lock_against_enqueues(&mut tx, pair).await? {
             let due = lane::next_due(&mut tx, pair.tenant, pair.connector, self.clock.now()).await?;
-            connector_work::save_due(&mut tx, pair, due).await?;
+            work::save_due(&mut tx, pair, due).await?;
         }
         db::commit(tx).await
     }
@@ -130,7 +130,7 @@ impl Engine {
     /// Nothing may be written for this pair: it is looked at again when its connector changes.
     async fn set_aside(&self, pair: Pair) -> Result<()> {
         let mut tx = self.database.begin(pair.tenant).await?;
-        connector_work::save_due(&mut tx, pair, None).await?;
+        work::save_due(&mut tx, pair, None).await?;
         db::commit(tx).await
     }
 

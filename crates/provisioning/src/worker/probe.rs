@@ -18,11 +18,11 @@ use crate::{
     crash::{self, Point},
     store::{
         connector,
-        connector_work::{self, Pair},
+        connector::work::{self, Pair},
         lane,
-        log::{self, Level, Move},
+        operation::log::{self, Level, Move},
+        operation::statistics::{self, Deltas},
         operation::{self, Kept},
-        statistics::{self, Deltas},
     },
 };
 
@@ -54,11 +54,11 @@ impl Engine {
     }
 
     /// One round of probes. Returns how many targets were asked.
-    async fn probe_step(&self) -> Result<usize> {
+    pub(super) async fn probe_step(&self) -> Result<usize> {
         let now = self.clock.now();
         let mut tx = self.database.begin_system().await?;
         let lease_until = now + TimeDelta::seconds(PROBE_LEASE_SECONDS);
-        let due = connector_work::claim_probes(&mut tx, now, lease_until, 16).await?;
+        let due = work::claim_probes(&mut tx, now, lease_until, 16).await?;
         db::commit(tx).await?;
         for (pair, failed_probes) in &due {
             match self.ask(*pair).await {
@@ -70,7 +70,7 @@ impl Engine {
                     tracing::info!(connector = %pair.connector, %failure, "the target is still down");
                     let mut tx = self.database.begin(pair.tenant).await?;
                     let next = now + after(failed_probes + 1);
-                    connector_work::probe_failed(&mut tx, *pair, next).await?;
+                    work::probe_failed(&mut tx, *pair, next).await?;
                     db::commit(tx).await?;
                 }
             }
@@ -102,7 +102,7 @@ impl Engine {
     pub(super) async fn open_breaker(&self, pair: Pair) -> Result<()> {
         tracing::warn!(tenant = %pair.tenant, connector = %pair.connector, "the target is down");
         let mut tx = self.database.begin(pair.tenant).await?;
-        connector_work::open_breaker(&mut tx, pair, self.clock.now() + after(0)).await?;
+        work::open_breaker(&mut tx, pair, self.clock.now() + after(0)).await?;
         db::commit(tx).await
     }
 
@@ -112,7 +112,7 @@ impl Engine {
         tracing::info!(tenant = %pair.tenant, connector = %pair.connector, "the target is back");
         while self.release_some(pair).await? > 0 {}
         let mut tx = self.database.begin(pair.tenant).await?;
-        connector_work::close_breaker(&mut tx, pair, self.clock.now()).await?;
+        work::close_breaker(&mut tx, pair, self.clock.now()).await?;
         db::commit(tx).await?;
         self.nudge.now();
         Ok(())

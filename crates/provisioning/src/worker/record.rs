@@ -23,12 +23,12 @@ use crate::{
     crash::{self, Point},
     store::{
         conflict::{self, NewConflict},
-        connector_work::{self, Pair},
-        history::{self, Ended},
+        connector::work::{self, Pair},
         lane::{self, Release},
-        log::{self, Attempt, Level, Move},
+        operation::history::{self, Ended},
+        operation::log::{self, Attempt, Level, Move},
+        operation::statistics::{self, Deltas},
         operation::{self, Kept},
-        statistics::{self, Deltas},
     },
     targets::OpenTarget,
 };
@@ -76,7 +76,7 @@ pub async fn record(
         write(&mut tx, clock, pair.tenant, target, batch, now).await?;
         let lanes: Vec<LaneId> = held.iter().map(|one| one.claim.lane).collect();
         lane::refresh(&mut tx, pair.tenant, &lanes, now).await?;
-        connector_work::set_due(&mut tx, pair.tenant, &[pair.connector], now).await?;
+        work::set_due(&mut tx, pair.tenant, &[pair.connector], now).await?;
         crash::point(Point::RecordWritten);
         db::commit(tx).await?;
         crash::point(Point::RecordCommitted);

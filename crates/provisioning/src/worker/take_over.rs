@@ -15,11 +15,11 @@ use super::Engine;
 use crate::{
     crash::{self, Point},
     store::{
-        connector_work::{self, Pair},
+        connector::work::{self, Pair},
         lane::{self, ClaimedRange, Lane},
-        log::{self, Attempt, Level, Move},
+        operation::log::{self, Attempt, Level, Move},
+        operation::statistics::{self, Deltas},
         operation::{self, Kept},
-        statistics::{self, Deltas},
     },
     targets::OpenTarget,
 };
@@ -48,7 +48,7 @@ impl Engine {
             }
             total += lanes.len();
             self.free(&mut tx, pair.tenant, &lanes).await?;
-            connector_work::set_due(&mut tx, pair.tenant, &[pair.connector], self.clock.now()).await?;
+            work::set_due(&mut tx, pair.tenant, &[pair.connector], self.clock.now()).await?;
             crash::point(Point::TakeOverWritten);
             db::commit(tx).await?;
             tracing::warn!(lanes = total, connector = %pair.connector, "took over the lanes of a dead worker");
@@ -97,11 +97,8 @@ impl Written {
     ) -> Result<()> {
         let alone = claimed.from == claimed.through;
         let crash_count = operation.crash_count + i32::from(alone);
-        let events: &[Event] = if crash_count >= MAX_CRASHES {
-            &[Event::FailedTransiently, Event::GaveUp]
-        } else {
-            &[Event::LeaseLost]
-        };
+        let events: &[Event] =
+            if crash_count >= MAX_CRASHES { &[Event::Failed, Event::GaveUp] } else { &[Event::LeaseLost] };
         let status = self.log(operation, lane.fence, claimed, events, now)?;
         let error = Some((LEASE_LOST.to_owned(), "its worker died; the outcome is unknown".to_owned()));
         self.attempts.push(attempt(operation, lane.fence, claimed.worker, claimed.at, now, error.clone()));

@@ -15,8 +15,8 @@ use crate::{
     operations::{Listed, Statistics, Wait, WaitKind, Watched},
     paging::MOST_COUNTED,
     store::{
-        feed::Place,
-        log::{AttemptLine, Line},
+        operation::feed::Place,
+        operation::log::{AttemptLine, Line},
     },
 };
 

@@ -15,7 +15,7 @@ use xavyo_wire::{
     status::{not_implemented, status},
 };
 
-use crate::{operations::Operations, paging::MOST_COUNTED, store::feed::Place};
+use crate::{operations::Operations, paging::MOST_COUNTED, store::operation::feed::Place};
 
 #[derive(Debug)]
 pub struct OperationServer {

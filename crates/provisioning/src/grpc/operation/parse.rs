@@ -14,7 +14,7 @@ use xavyo_wire::{change, fields::Fields, limits, pb::provisioning as pb};
 
 use crate::{
     operations::{ChangeOperation, CreateOperation, WatchFilter},
-    store::operation_list::Filter,
+    store::operation::list::Filter,
 };
 
 /// Digits of a digest of 16 bytes.

@@ -12,7 +12,7 @@ use xavyo_core::{
 };
 use xavyo_runtime::db;
 
-use super::operation_row::OperationRow;
+use super::row::OperationRow;
 
 /// Which operations; None and empty = all.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

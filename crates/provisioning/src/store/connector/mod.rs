@@ -3,6 +3,9 @@
 //! Whoever enqueues operations of a connector holds its row shared; [`lock`] excludes that, so that a deletion sees
 //! every live operation.
 
+pub mod secret;
+pub mod work;
+
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
@@ -67,7 +70,12 @@ impl TryFrom<ConnectorRow> for Connector {
 
 /// A new connector, its first revision, and its place among the pairs where work is found. A taken name is
 /// ALREADY_EXISTS.
-pub async fn insert(tx: &mut PgConnection, tenant: TenantId, connector: &Connector, by: SubjectId) -> Result<()> {
+pub async fn insert(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    connector: &Connector,
+    by: SubjectId,
+) -> Result<()> {
     sqlx::query!(
         "with made as (
              insert into connector (
@@ -336,7 +344,12 @@ pub async fn pause(
 }
 
 /// Deletes softly a connector that the caller has locked. Its place among the pairs stays: housekeeping still goes by.
-pub async fn delete(tx: &mut PgConnection, tenant: TenantId, id: ConnectorId, at: DateTime<Utc>) -> Result<()> {
+pub async fn delete(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    id: ConnectorId,
+    at: DateTime<Utc>,
+) -> Result<()> {
     sqlx::query!(
         "with deleted as (
              update connector

@@ -2,6 +2,8 @@
 //!
 //! Lock order: whoever locks several lanes locks them in id order (`ensure`, `lock`); claims skip what is locked.
 
+pub mod alias;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;

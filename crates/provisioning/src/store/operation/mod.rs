@@ -2,6 +2,14 @@
 //!
 //! Final operations leave for the history: see [`super::history`].
 
+pub mod feed;
+pub mod history;
+pub mod list;
+pub mod log;
+mod row;
+pub mod state;
+pub mod statistics;
+
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
@@ -14,7 +22,7 @@ use xavyo_core::{
 };
 use xavyo_runtime::db;
 
-use super::operation_row::OperationRow;
+use self::row::OperationRow;
 
 /// An operation as it is appended to its lane.
 #[derive(Clone, Debug)]

@@ -94,7 +94,11 @@ pub async fn put(
     Ok(())
 }
 
-pub async fn all(tx: &mut PgConnection, tenant: TenantId, connector: ConnectorId) -> Result<Vec<SealedSecret>> {
+pub async fn all(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    connector: ConnectorId,
+) -> Result<Vec<SealedSecret>> {
     sqlx::query_as!(
         SealedSecret,
         "select field, sealed

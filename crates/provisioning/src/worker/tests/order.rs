@@ -1,0 +1,106 @@
+//! Order, completion, and what is written about it.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operations_of_an_account_are_written_in_their_order_q7() {
+    let bench = Bench::new().await;
+    bench.create("ann").await;
+    bench.update("ann", "a@y").await;
+    bench.create("bob").await;
+    let last = bench.update("ann", "a@z").await;
+    bench.drain().await;
+    let of_ann: Vec<String> = bench.writes().into_iter().filter(|write| write.ends_with("ann")).collect();
+    assert_eq!(of_ann, ["create:ann", "update:ann", "update:ann"]);
+    assert_eq!(bench.status(last).await, OperationStatus::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_completed_operation_tells_its_whole_story_q2_q3() {
+    let bench = Bench::new().await;
+    let id = bench.create("ann").await;
+    bench.drain().await;
+    assert_eq!(bench.path(id).await, "pending in_progress completed");
+    let attempts = bench.operations.attempts(&bench.caller, id).await.unwrap();
+    assert_eq!(attempts.len(), 1);
+    assert_eq!((attempts[0].attempt_number, attempts[0].success, attempts[0].fence), (1, Some(true), 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_is_in_progress_exactly_while_its_lane_is_claimed() {
+    let bench = Bench::new().await;
+    let id = bench.create("ann").await;
+    let behind = bench.update("ann", "a@y").await;
+    bench.claim(&bench.engine).await;
+    assert_eq!(bench.status(id).await, OperationStatus::InProgress);
+    assert_eq!(bench.status(behind).await, OperationStatus::Pending, "a create is claimed alone");
+    let open = bench.operations.attempts(&bench.caller, id).await.unwrap();
+    assert_eq!((open.len(), open[0].success), (1, None), "the attempt under way is the claim");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_completed_create_links_the_account_to_its_identity() {
+    let bench = Bench::new().await;
+    let ann = bench.identity("ann", "ann@x").await;
+    let command = CreateOperation {
+        identity_id: Some(ann),
+        target_uid: None,
+        ..bench.command(OperationType::Create, "", Changes::new())
+    };
+    let id = bench.accept(command).await;
+    bench.drain().await;
+    let operation = bench.get(id).await;
+    assert_eq!(operation.target_uid.as_deref(), Some("ann"), "named by the naming expression");
+    let mut tx = bench.engine.database.begin(bench.pair.tenant).await.unwrap();
+    let links =
+        crate::store::link::find_by_lanes(&mut tx, bench.pair.tenant, &[operation.lane_id]).await.unwrap();
+    assert_eq!(links.iter().map(|link| link.identity_id).collect::<Vec<_>>(), [ann]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_more_urgent_account_goes_first() {
+    let bench = Bench::with(MemorySettings::default(), |connector| {
+        connector.policies.max_concurrency = xavyo_core::connector::Concurrency(1);
+    })
+    .await;
+    bench.create("ann").await;
+    let urgent =
+        CreateOperation { priority: 90, ..bench.command(OperationType::Create, "bob", Changes::new()) };
+    bench.accept(urgent).await;
+    bench.drain().await;
+    assert_eq!(bench.writes(), ["create:bob", "create:ann"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_runs_before_its_time() {
+    let bench = Bench::new().await;
+    let later = Some(bench.engine.clock.now() + TimeDelta::seconds(60));
+    let command =
+        CreateOperation { not_before: later, ..bench.command(OperationType::Create, "ann", Changes::new()) };
+    let id = bench.accept(command).await;
+    bench.drain().await;
+    assert_eq!((bench.status(id).await, bench.writes().len()), (OperationStatus::Pending, 0));
+    bench.wait(60).await;
+    bench.drain().await;
+    assert_eq!(bench.status(id).await, OperationStatus::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statistics_equal_the_counts_of_the_rows_q13() {
+    let bench = Bench::failing(&[("create", "refused", 1)]).await;
+    bench.create("ann").await;
+    bench.drain().await;
+    bench.create("bob").await;
+    bench.drain().await;
+    let cancelled = bench.create("cid").await;
+    bench.operations.cancel(&bench.caller, &Bench::change(cancelled, None)).await.unwrap();
+    bench.create("dan").await;
+    let statistics = bench.operations.statistics(&bench.caller, Some(bench.pair.connector)).await.unwrap();
+    let counted = [statistics.dead_letter, statistics.completed, statistics.cancelled, statistics.pending];
+    assert_eq!(counted, [1, 1, 1, 1]);
+    let mut tx = bench.engine.database.begin(bench.pair.tenant).await.unwrap();
+    crate::store::operation::statistics::fold(&mut tx, bench.pair.tenant, 1_000).await.unwrap();
+    db::commit(tx).await.unwrap();
+    let folded = bench.operations.statistics(&bench.caller, None).await.unwrap();
+    assert_eq!(folded, statistics, "folding changes no number");
+}

@@ -1,0 +1,72 @@
+//! Targets that are down, and unknown outcomes.
+
+use xavyo_core::operation::HoldReason;
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_uses_no_retry_and_ends_with_a_probe_q12() {
+    let bench = Bench::failing(&[("create", "down", 1)]).await;
+    let id = bench.create("ann").await;
+    bench.drain().await;
+    let waiting = bench.get(id).await;
+    assert_eq!((waiting.status, waiting.retry_count), (OperationStatus::AwaitingSystem, 0));
+    bench.wait(60).await;
+    assert_eq!(bench.engine.probe_step().await.unwrap(), 1);
+    bench.drain().await;
+    assert_eq!(bench.path(id).await, "pending in_progress awaiting_system pending in_progress completed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_credentials_stop_the_connector_at_the_first_refusal() {
+    let bench = Bench::failing(&[("create", "bad_credentials", 9)]).await;
+    let id = bench.create("ann").await;
+    bench.create("bob").await;
+    bench.drain().await;
+    assert_eq!(bench.status(id).await, OperationStatus::AwaitingSystem);
+    assert!(bench.engine.open(bench.pair).await.unwrap().is_none(), "nothing more is claimed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_whose_answer_was_lost_is_found_not_repeated_q5_fault_17() {
+    let bench = Bench::failing(&[("create", "unknown_after", 1)]).await;
+    let id = bench.create("ann").await;
+    bench.drain().await;
+    assert!(bench.get(id).await.outcome_unknown);
+    bench.wait(60).await;
+    bench.drain().await;
+    assert_eq!(bench.status(id).await, OperationStatus::Completed);
+    assert_eq!(bench.writes(), ["create:ann"], "one object, one write");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_that_never_arrived_is_repeated_q5() {
+    let bench = Bench::failing(&[("create", "unknown_before", 1)]).await;
+    let id = bench.create("ann").await;
+    bench.drain().await;
+    bench.wait(60).await;
+    bench.drain().await;
+    assert_eq!(bench.status(id).await, OperationStatus::Completed);
+    assert_eq!(bench.writes(), ["create:ann", "create:ann"], "the first one had no effect");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_whose_answer_was_lost_is_read_back_q8() {
+    let bench = Bench::failing(&[("update", "unknown_after", 1)]).await;
+    bench.create("ann").await;
+    let id = bench.update("ann", "new@x").await;
+    bench.drain().await;
+    bench.wait(60).await;
+    bench.drain().await;
+    assert_eq!(bench.status(id).await, OperationStatus::Completed);
+    assert_eq!(bench.writes(), ["create:ann", "update:ann"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_of_an_account_that_is_gone_completes_without_an_owner() {
+    let bench = Bench::new().await;
+    let id = bench.update("ghost", "g@x").await;
+    bench.drain().await;
+    let operation = bench.get(id).await;
+    assert_eq!((operation.status, operation.hold_reason), (OperationStatus::Completed, None::<HoldReason>));
+}
