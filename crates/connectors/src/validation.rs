@@ -228,3 +228,96 @@ fn is_host(host: &str) -> bool {
             && name.split('.').all(label)
             && !name.rsplit('.').next().is_some_and(looks_numeric))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn ldap() -> Value {
+        json!({
+            "kind": "ldap", "host": "ldap.example.org", "port": 636, "tls": "ldaps",
+            "ca_certificates": "-----BEGIN CERTIFICATE-----", "bind_dn": "cn=x,dc=example", "base_dn": "dc=example",
+            "filter": "", "naming_attribute": "uid", "create_base_dn": "ou=people,dc=example",
+            "create_object_classes": ["inetOrgPerson"], "dialect": "detect", "page_size": 500,
+            "disabled_attribute": null, "disabled_value": null, "sentinels": [],
+        })
+    }
+
+    fn sql() -> Value {
+        json!({
+            "kind": "sql", "dialect": "postgres", "host": "db.example.org", "port": 5432, "database": "d",
+            "username": "u", "require_tls": true, "ca_certificates": null, "schema": "public", "table": "people",
+            "uid_column": "login", "id_column": null, "version_column": null, "disabled_column": null,
+            "enabled_column": null, "sentinels": [],
+        })
+    }
+
+    fn memory() -> Value {
+        json!({"kind": "memory", "store": "s", "generate": 10, "seed": 1, "faults": [], "latency_ms": 0})
+    }
+
+    /// The fields at fault when one field of good settings is changed.
+    fn at_fault(mut settings: Value, field: &str, value: Value, options: &Options) -> Vec<String> {
+        settings[field] = value;
+        let settings = serde_json::from_value(settings).unwrap();
+        validate(&settings, options).into_iter().map(|violation| violation.field).collect()
+    }
+
+    #[test]
+    fn each_field_at_fault_is_named_by_its_path() {
+        let strict = Options { allow_memory: true, ..Options::default() };
+        for (settings, field, value, path) in [
+            (ldap(), "host", json!(""), "settings.ldap.host"),
+            (ldap(), "host", json!("ldapi:///x"), "settings.ldap.host"),
+            (ldap(), "host", json!("2130706433"), "settings.ldap.host"),
+            (ldap(), "host", json!("0x7f.1"), "settings.ldap.host"),
+            (ldap(), "host", json!("127.1"), "settings.ldap.host"),
+            (ldap(), "host", json!("a b"), "settings.ldap.host"),
+            (ldap(), "port", json!(0), "settings.ldap.port"),
+            (ldap(), "tls", json!("none"), "settings.ldap.tls"),
+            (ldap(), "ca_certificates", json!("x"), "settings.ldap.ca_certificates"),
+            (ldap(), "ca_certificates", json!(null), "settings.ldap.ca_certificates"),
+            (ldap(), "bind_dn", json!(""), "settings.ldap.bind_dn"),
+            (ldap(), "create_base_dn", json!("dc=other"), "settings.ldap.create_base_dn"),
+            (ldap(), "filter", json!("(a=b)(c=d)"), "settings.ldap.filter"),
+            (ldap(), "naming_attribute", json!("u)(id"), "settings.ldap.naming_attribute"),
+            (ldap(), "create_object_classes", json!([]), "settings.ldap.create_object_classes"),
+            (ldap(), "page_size", json!(1_001), "settings.ldap.page_size"),
+            (ldap(), "disabled_value", json!("x"), "settings.ldap.disabled_value"),
+            (ldap(), "sentinels", json!(["a", ""]), "settings.ldap.sentinels[1]"),
+            (sql(), "host", json!("/run/postgresql"), "settings.sql.host"),
+            (sql(), "require_tls", json!(false), "settings.sql.require_tls"),
+            (sql(), "table", json!(""), "settings.sql.table"),
+            (sql(), "uid_column", json!("x".repeat(64)), "settings.sql.uid_column"),
+            (sql(), "id_column", json!("a\u{0}"), "settings.sql.id_column"),
+            (memory(), "store", json!("../x"), "settings.memory.store"),
+            (memory(), "generate", json!(-1), "settings.memory.generate"),
+            (
+                memory(),
+                "faults",
+                json!([{"call": "x", "kind": "busy", "times": 1}]),
+                "settings.memory.faults[0]",
+            ),
+        ] {
+            assert_eq!(at_fault(settings, field, value.clone(), &strict), [path], "{value}");
+        }
+    }
+
+    #[test]
+    fn good_settings_have_no_violations() {
+        let strict = Options { allow_memory: true, ..Options::default() };
+        for settings in [ldap(), sql(), memory()] {
+            assert_eq!(validate(&serde_json::from_value(settings).unwrap(), &strict), []);
+        }
+        for host in ["127.0.0.1", "::1", "db", "db-1.example.org.", "1a.example"] {
+            assert!(at_fault(sql(), "host", json!(host), &strict).is_empty(), "{host}");
+        }
+    }
+
+    #[test]
+    fn memory_is_refused_unless_the_process_serves_it() {
+        assert_eq!(at_fault(memory(), "seed", json!(2), &Options::default()), ["settings.memory.store"]);
+    }
+}

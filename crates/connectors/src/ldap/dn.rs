@@ -208,6 +208,8 @@ impl Rest<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
     use super::*;
 
     fn normal(text: &str) -> String {
@@ -250,6 +252,23 @@ mod tests {
             let read = Dn::parse(&child.to_string()).unwrap();
             assert_eq!(read.named_by("UID"), Some(value));
             assert!(read.parent().is_same(&base) && read.is_within(&base), "{value}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_at_all_is_kept(value in any::<String>(), more in "[ #,+\\\\\"<>;=é\u{0}a]{0,6}") {
+            let base = Dn::parse("dc=example").unwrap();
+            for value in [value, more].into_iter().filter(|value| !value.is_empty()) {
+                let read = Dn::parse(&base.child("uid", &value).to_string()).unwrap();
+                prop_assert_eq!(read.named_by("uid"), Some(value.as_str()));
+                prop_assert!(read.parent().is_same(&base));
+            }
+        }
+
+        #[test]
+        fn no_text_at_all_makes_the_parser_panic(text in any::<String>()) {
+            let _ = Dn::parse(&text);
         }
     }
 

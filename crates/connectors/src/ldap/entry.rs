@@ -61,23 +61,20 @@ impl Entry {
 
     /// The account of the entry, with those of its attributes that are wanted, spelled as they are wanted. None when
     /// the entry's name cannot be read.
-    pub fn account(&self, server: &Server, wanted: &[String]) -> Option<Account> {
+    pub fn account(self, server: &Server, wanted: &[String]) -> Option<Account> {
+        let (version, enabled) = (server.version(&self), server.enabled(&self));
+        let (immutable_id, external_uid) =
+            (server.immutable_id(&self), Dn::parse(&self.dn).ok()?.to_string());
         let all = wanted.iter().any(|name| name == ALL_ATTRIBUTES);
         let mut attributes = Attributes::new();
-        for (name, values) in self.attributes.iter().filter(|(_, values)| !values.is_empty()) {
-            let spelled = wanted.iter().find(|wanted| wanted.eq_ignore_ascii_case(name));
-            if let Some(spelled) = spelled.or((all && !server.is_own(name)).then_some(name)) {
-                let binary = is_binary(name);
-                attributes.insert(spelled.clone(), values.iter().map(|value| read(value, binary)).collect());
+        for (name, values) in self.attributes.into_iter().filter(|(_, values)| !values.is_empty()) {
+            let spelled = wanted.iter().find(|wanted| wanted.eq_ignore_ascii_case(&name)).cloned();
+            let binary = is_binary(&name);
+            if let Some(name) = spelled.or((all && !server.is_own(&name)).then_some(name)) {
+                attributes.insert(name, values.into_iter().map(|value| read(value, binary)).collect());
             }
         }
-        Some(Account {
-            external_uid: Dn::parse(&self.dn).ok()?.to_string(),
-            immutable_id: server.immutable_id(self),
-            version: server.version(self),
-            enabled: server.enabled(self),
-            attributes,
-        })
+        Some(Account { external_uid, immutable_id, version, enabled, attributes })
     }
 }
 
@@ -111,16 +108,16 @@ fn generalized_time(at: &DateTime<Utc>) -> String {
     text.chars().filter(|character| !matches!(character, '-' | ':' | 'T')).collect()
 }
 
-fn read(value: &[u8], binary: bool) -> Value {
-    match std::str::from_utf8(value) {
-        Ok(text) if !binary => Value::from(text),
-        Ok(_) | Err(_) => Value::Binary(value.to_vec()),
+fn read(value: Vec<u8>, binary: bool) -> Value {
+    if binary {
+        return Value::Binary(value);
     }
+    String::from_utf8(value).map_or_else(|error| Value::Binary(error.into_bytes()), Value::Text)
 }
 
 fn is_binary(name: &str) -> bool {
     let (base, options) = name.split_once(';').unwrap_or((name, ""));
-    BINARY.contains(&base.to_ascii_lowercase().as_str())
+    BINARY.iter().any(|binary| binary.eq_ignore_ascii_case(base))
         || options.split(';').any(|option| option.eq_ignore_ascii_case("binary"))
 }
 
@@ -150,9 +147,12 @@ mod tests {
 
     #[test]
     fn bytes_are_text_unless_they_are_not_or_the_attribute_is_binary() {
-        assert_eq!(read(b"abc", is_binary("cn")), Value::from("abc"));
-        assert_eq!(read(b"abc", is_binary("jpegPhoto")), Value::Binary(b"abc".to_vec()));
-        assert_eq!(read(b"abc", is_binary("userCertificate;binary")), Value::Binary(b"abc".to_vec()));
-        assert_eq!(read(&[0xff], is_binary("cn")), Value::Binary(vec![0xff]));
+        assert_eq!(read(b"abc".to_vec(), is_binary("cn")), Value::from("abc"));
+        assert_eq!(read(b"abc".to_vec(), is_binary("jpegPhoto")), Value::Binary(b"abc".to_vec()));
+        assert_eq!(
+            read(b"abc".to_vec(), is_binary("userCertificate;binary")),
+            Value::Binary(b"abc".to_vec())
+        );
+        assert_eq!(read(vec![0xff], is_binary("cn")), Value::Binary(vec![0xff]));
     }
 }

@@ -46,6 +46,8 @@ pub(super) fn any(filters: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
     use super::*;
 
     #[test]
@@ -59,6 +61,15 @@ mod tests {
         ] {
             assert_eq!(equals("uid", value.as_bytes()), filter);
             assert!(is_filter(filter));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_at_all_makes_one_equality(value in any::<Vec<u8>>()) {
+            let filter = equals("uid", &value);
+            prop_assert!(is_filter(&filter));
+            prop_assert_eq!(filter.matches(['(', ')', '*']).count(), 2);
         }
     }
 

@@ -114,10 +114,9 @@ impl<'a> Read<'a> {
             }
             _ => return Err(failure::of_result(&found.result, Call::Read, &Redaction::default())),
         }
-        let read = |entry: &super::entry::Entry| {
-            entry.account(&self.server, &self.wanted).ok_or_else(|| failure::garbled(Call::Read))
-        };
-        let accounts = found.entries.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let accounts = found.entries.into_iter().map(|entry| entry.account(&self.server, &self.wanted));
+        let accounts: Vec<Account> =
+            accounts.collect::<Option<_>>().ok_or_else(|| failure::garbled(Call::Read))?;
         if !self.unseen.is_empty() {
             for account in &accounts {
                 self.unseen.remove(&account.external_uid.to_lowercase());

@@ -76,10 +76,10 @@ impl Session<'_> {
                 }
             },
         };
-        entry.map(|entry| self.account(&entry, attributes)).transpose()
+        entry.map(|entry| self.account(entry, attributes)).transpose()
     }
 
-    fn account(&self, entry: &Entry, attributes: &[String]) -> Result<Account, TargetFailure> {
+    fn account(&self, entry: Entry, attributes: &[String]) -> Result<Account, TargetFailure> {
         entry.account(&self.server, attributes).ok_or_else(|| failure::garbled(Call::Read))
     }
 
@@ -133,7 +133,7 @@ impl Session<'_> {
             let found = self.connection.search(search, 0, self.deadline).await?;
             match found.result.rc {
                 failure::SUCCESS => {
-                    for entry in &found.entries {
+                    for entry in found.entries {
                         accounts.push(self.account(entry, attributes)?);
                     }
                 }
@@ -177,6 +177,6 @@ impl Session<'_> {
         if found.result.rc != failure::SUCCESS && !enough {
             return Err(failure::of_result(&found.result, Call::Read, &Redaction::of([value])));
         }
-        found.entries.iter().map(|entry| self.account(entry, &all)).collect()
+        found.entries.into_iter().map(|entry| self.account(entry, &all)).collect()
     }
 }

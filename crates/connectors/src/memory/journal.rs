@@ -5,11 +5,14 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, BufRead, BufReader, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
 use super::ledger::Entry;
+
+/// The most lines of one look: a long journal is never in memory as a whole.
+const LINES_AT_ONCE: usize = 1_000;
 
 #[derive(Debug)]
 pub(super) struct Journal {
@@ -28,10 +31,18 @@ pub(super) fn path(directory: &Path, store: &str) -> PathBuf {
 
 /// All whole lines of a journal. A journal that does not exist has none.
 pub(super) fn read_all(directory: &Path, store: &str) -> io::Result<Vec<Entry>> {
-    match File::open(path(directory, store)) {
-        Ok(file) => Journal { file, read_to: 0 }.news(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
+    let mut journal = match File::open(path(directory, store)) {
+        Ok(file) => Journal { file, read_to: 0 },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut entries = Vec::new();
+    loop {
+        let news = journal.news()?;
+        if news.is_empty() {
+            return Ok(entries);
+        }
+        entries.extend(news);
     }
 }
 
@@ -42,52 +53,45 @@ impl Journal {
         Ok(Self { file, read_to: 0 })
     }
 
-    /// Waits for the lock, then cuts off a line that its writer did not live to end.
-    pub fn lock(&mut self) -> io::Result<Lock> {
-        let lock = self.file.try_clone()?;
-        lock.lock()?;
-        let lock = Lock(lock);
-        let whole = self.read_to + self.whole_part(&self.unread()?);
-        if self.file.metadata()?.len() > whole {
-            self.file.set_len(whole)?;
-        }
-        Ok(lock)
+    /// Waits until nobody else writes.
+    pub fn lock(&self) -> io::Result<Lock> {
+        let file = self.file.try_clone()?;
+        file.lock()?;
+        Ok(Lock(file))
     }
 
-    /// The whole lines written since the last look.
+    /// The next whole lines, oldest first; none when there are no more.
     pub fn news(&mut self) -> io::Result<Vec<Entry>> {
-        let unread = self.unread()?;
-        let whole = self.whole_part(&unread);
         let mut entries = Vec::new();
-        for line in unread.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")) {
-            entries.push(serde_json::from_slice(line)?);
+        if self.file.metadata()?.len() <= self.read_to {
+            return Ok(entries);
         }
-        self.read_to += whole;
+        (&self.file).seek(SeekFrom::Start(self.read_to))?;
+        let mut lines = BufReader::new(&self.file);
+        let mut line = Vec::new();
+        while entries.len() < LINES_AT_ONCE {
+            line.clear();
+            let size = lines.read_until(b'\n', &mut line)?;
+            if !line.ends_with(b"\n") {
+                break;
+            }
+            entries.push(serde_json::from_slice(&line)?);
+            self.read_to += u64::try_from(size).map_err(io::Error::other)?;
+        }
         Ok(entries)
     }
 
-    /// Appends a line. Only under the lock, and after catching up.
+    /// Appends a line, in place of one that its writer did not live to end. Only under the lock, and when there are no
+    /// more news.
     pub fn append(&mut self, entry: &Entry) -> io::Result<()> {
+        if self.file.metadata()?.len() > self.read_to {
+            self.file.set_len(self.read_to)?;
+        }
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
         self.file.write_all(&line)?;
         self.read_to += u64::try_from(line.len()).map_err(io::Error::other)?;
         Ok(())
-    }
-
-    fn unread(&self) -> io::Result<Vec<u8>> {
-        let mut file = &self.file;
-        let mut unread = Vec::new();
-        if file.metadata()?.len() > self.read_to {
-            file.seek(SeekFrom::Start(self.read_to))?;
-            file.read_to_end(&mut unread)?;
-        }
-        Ok(unread)
-    }
-
-    fn whole_part(&self, unread: &[u8]) -> u64 {
-        let whole = unread.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-        u64::try_from(whole).unwrap_or(u64::MAX - self.read_to)
     }
 }
 

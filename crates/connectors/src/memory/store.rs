@@ -144,16 +144,21 @@ impl State {
 
     /// Sees what other processes wrote.
     fn catch_up(&mut self) -> io::Result<()> {
-        let Log::Journal(journal) = &mut self.log else { return Ok(()) };
-        for entry in journal.news()? {
-            self.apply(&entry);
+        while let Log::Journal(journal) = &mut self.log {
+            let news = journal.news()?;
+            if news.is_empty() {
+                break;
+            }
+            for entry in news {
+                self.apply(&entry);
+            }
         }
         Ok(())
     }
 
     /// Under the exclusive lock: catches up, decides, writes the entry down, makes it so.
     fn record(&mut self, decide: impl FnOnce(&Self) -> Option<Entry>) -> io::Result<Option<Arc<Entry>>> {
-        let lock = match &mut self.log {
+        let lock = match &self.log {
             Log::InProcess(_) => None,
             Log::Journal(journal) => Some(journal.lock()?),
         };

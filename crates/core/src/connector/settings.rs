@@ -136,8 +136,9 @@ pub struct MemorySettings {
 pub struct MemoryFault {
     /// `read`, `get`, `create`, `update`, `delete`, or `any`.
     pub call: String,
-    /// `refused`, `busy`, `down`, `unknown_before` (nothing was written), `unknown_after` (it was), `truncate` (a read
-    /// ends early without an error).
+    /// `refused`, `bad_credentials`, `busy`, `down`, `unknown_before` (nothing was written), `unknown_after` (it was);
+    /// of reads alone `truncate` (it ends early and says so) and `hidden` (it shows every second account and calls
+    /// itself complete, as a directory does that hides a subtree).
     pub kind: String,
     pub times: i32,
 }

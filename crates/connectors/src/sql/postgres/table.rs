@@ -85,8 +85,14 @@ impl Table {
             column if column.kind == Kind::Boolean && !column.multi_valued => Ok(column),
             _ => Err(refused("SQL_COLUMN_TYPE", format!("column {name} is not boolean"))),
         };
+        let single = |name: &String| match named(name)? {
+            column if column.multi_valued => {
+                Err(refused("SQL_COLUMN_TYPE", format!("column {name} holds many values")))
+            }
+            column => Ok(column),
+        };
         let version = match &settings.version_column {
-            Some(name) => Version::Column(named(name)?),
+            Some(name) => Version::Column(single(name)?),
             None if relation == "r" => Version::Xmin,
             None => Version::None,
         };
@@ -95,8 +101,8 @@ impl Table {
         let enabled = settings.enabled_column.as_ref().map(boolean).transpose()?.map(State::EnabledWhenTrue);
         Ok(Self {
             name: format!("{}.{}", quoted(&settings.schema), quoted(&settings.table)),
-            uid: named(&settings.uid_column)?,
-            id: settings.id_column.as_ref().map(named).transpose()?,
+            uid: single(&settings.uid_column)?,
+            id: settings.id_column.as_ref().map(single).transpose()?,
             version,
             state: disabled.or(enabled),
             row_security,
