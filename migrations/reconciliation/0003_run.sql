@@ -52,6 +52,8 @@ create table run (
     in_flight bigint not null default 0,
     protected bigint not null default 0,
     unevaluable bigint not null default 0,
+    -- Absences that were not concluded for want of proof.
+    suppressed bigint not null default 0,
     -- Findings that somebody ignores.
     ignored bigint not null default 0,
     -- Links that now carry the account's new uid: no finding.

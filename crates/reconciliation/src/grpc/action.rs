@@ -1,0 +1,82 @@
+//! ActionService: the audit log of reconciliation.
+
+use tonic::Request;
+use uuid::Uuid;
+use xavyo_core::error::Result;
+use xavyo_runtime::Caller;
+use xavyo_wire::{
+    Fields, json, limits, page::Tokens, pb::reconciliation as pb, status::not_implemented, time,
+};
+
+use super::{Answer, Paging, answer};
+use crate::{
+    actions::Actions,
+    store::action::{ActionFilter, StoredAction},
+};
+
+#[derive(Debug)]
+pub struct ActionServer {
+    pub actions: Actions,
+    pub tokens: Tokens,
+}
+
+#[tonic::async_trait]
+impl pb::action_service_server::ActionService for ActionServer {
+    async fn list_actions(
+        &self,
+        request: Request<pb::ListActionsRequest>,
+    ) -> Answer<pb::ListActionsResponse> {
+        answer(self.list(&request).await)
+    }
+
+    async fn verify_actions(
+        &self,
+        _: Request<pb::VerifyActionsRequest>,
+    ) -> Answer<pb::VerifyActionsResponse> {
+        Err(not_implemented("ActionService/VerifyActions"))
+    }
+}
+
+impl ActionServer {
+    async fn list(&self, request: &Request<pb::ListActionsRequest>) -> Result<pb::ListActionsResponse> {
+        let caller = Caller::of(request)?;
+        let page = self.tokens.open::<Uuid, _>(caller.tenant, request.get_ref())?;
+        let listed = self.actions.list(&caller, &filter(request.get_ref().clone())?, &page).await?;
+        let paging = Paging::of(&self.tokens, &page, &listed, |action| action.id);
+        Ok(pb::ListActionsResponse {
+            actions: listed.items.into_iter().map(action).collect(),
+            next_page_token: paging.next_page_token,
+            total_size: paging.total_size,
+            total_size_capped: paging.total_size_capped,
+        })
+    }
+}
+
+fn filter(request: pb::ListActionsRequest) -> Result<ActionFilter> {
+    let mut fields = Fields::default();
+    let filter = ActionFilter {
+        connector_id: fields.optional_id("connector_id", request.connector_id.as_deref()),
+        discrepancy_id: fields.optional_id("discrepancy_id", request.discrepancy_id.as_deref()),
+        action_type: fields.optional_text("action_type", request.action_type, limits::ATTRIBUTE_NAME),
+        result: fields.optional_text("result", request.result, limits::ATTRIBUTE_NAME),
+        dry_run: request.dry_run,
+    };
+    fields.finish(filter)
+}
+
+fn action(action: StoredAction) -> pb::ReconciliationAction {
+    pb::ReconciliationAction {
+        id: action.id.to_string(),
+        connector_id: action.connector_id.to_string(),
+        discrepancy_id: action.discrepancy_id.map(|id| id.to_string()),
+        action_type: action.action_type,
+        result: action.result,
+        dry_run: action.dry_run,
+        performed_by: action.performed_by.to_string(),
+        performed_at: Some(time::to_pb(action.performed_at)),
+        details: action.details.as_ref().map(json::to_struct),
+        run_id: action.run_id.map(|id| id.to_string()),
+        hash: action.hash.map(Into::into),
+        previous_hash: action.previous_hash.map(Into::into),
+    }
+}

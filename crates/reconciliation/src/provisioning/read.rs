@@ -1,0 +1,112 @@
+//! Both sides of a comparison as streams of pages. A stream that ends without its proof is incomplete, whatever its status.
+
+use tonic::Streaming;
+use xavyo_core::{Error, Reason, error::Result};
+use xavyo_wire::pb::provisioning::{
+    self as pb, ExpectedAccount, TargetAccount, read_expected_accounts_response as expected,
+    read_target_accounts_response as target,
+};
+
+use super::{Session, account::Kind, failed, lacks};
+
+/// What a read says of itself, last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    pub complete: bool,
+    pub evidence: String,
+    pub count: i64,
+    pub watermark: Option<String>,
+    pub connector_revision: i32,
+    pub calls_made: i64,
+    /// Records whose expressions failed.
+    pub unevaluable: i64,
+}
+
+/// One message of a read.
+#[derive(Debug)]
+pub enum Item<T> {
+    Page(T),
+    Proof(Proof),
+}
+
+/// A page of the expected side.
+#[derive(Debug)]
+pub struct ExpectedPage {
+    pub accounts: Vec<ExpectedAccount>,
+    /// Accounts without owner that have live operations.
+    pub busy: Vec<pb::BusyAccount>,
+}
+
+/// A read of the expected side, from one snapshot.
+#[derive(Debug)]
+pub struct ExpectedRead(Streaming<pb::ReadExpectedAccountsResponse>);
+
+/// A read of the target.
+#[derive(Debug)]
+pub struct TargetRead(Streaming<pb::ReadTargetAccountsResponse>);
+
+impl Session {
+    pub async fn read_expected(&self, kind: &Kind) -> Result<ExpectedRead> {
+        let request = pb::ReadExpectedAccountsRequest {
+            connector_id: kind.connector_id.to_string(),
+            object_class: kind.object_class.clone(),
+            intent: kind.intent.clone(),
+        };
+        let answer = self.accounts().read_expected_accounts(self.streaming(request)).await.map_err(failed)?;
+        Ok(ExpectedRead(answer.into_inner()))
+    }
+
+    pub async fn read_target(&self, kind: &Kind) -> Result<TargetRead> {
+        let request = pb::ReadTargetAccountsRequest {
+            connector_id: kind.connector_id.to_string(),
+            object_class: kind.object_class.clone(),
+            intent: kind.intent.clone(),
+            include_attributes: false,
+        };
+        let answer = self.accounts().read_target_accounts(self.streaming(request)).await.map_err(failed)?;
+        Ok(TargetRead(answer.into_inner()))
+    }
+}
+
+impl ExpectedRead {
+    /// INCOMPLETE_READ where the stream has ended without its proof.
+    pub async fn next(&mut self) -> Result<Item<ExpectedPage>> {
+        let message = self.0.message().await.map_err(failed)?.ok_or_else(|| cut_off("expected"))?;
+        match message.item.ok_or_else(|| lacks("an item"))? {
+            expected::Item::Page(page) => {
+                Ok(Item::Page(ExpectedPage { accounts: page.accounts, busy: page.busy_accounts }))
+            }
+            expected::Item::Proof(proof) => Ok(Item::Proof(proof.into())),
+        }
+    }
+}
+
+impl TargetRead {
+    /// INCOMPLETE_READ where the stream has ended without its proof.
+    pub async fn next(&mut self) -> Result<Item<Vec<TargetAccount>>> {
+        let message = self.0.message().await.map_err(failed)?.ok_or_else(|| cut_off("target"))?;
+        match message.item.ok_or_else(|| lacks("an item"))? {
+            target::Item::Page(page) => Ok(Item::Page(page.accounts)),
+            target::Item::Proof(proof) => Ok(Item::Proof(proof.into())),
+        }
+    }
+}
+
+impl From<pb::ReadProof> for Proof {
+    fn from(proof: pb::ReadProof) -> Self {
+        Self {
+            complete: proof.complete,
+            evidence: proof.evidence,
+            count: proof.count,
+            watermark: proof.watermark,
+            connector_revision: proof.connector_revision,
+            calls_made: proof.calls_made,
+            unevaluable: proof.unevaluable,
+        }
+    }
+}
+
+fn cut_off(side: &'static str) -> Error {
+    let message = format!("the read of the {side} side ended without its proof of completeness");
+    Error::new(Reason::IncompleteRead, message)
+}

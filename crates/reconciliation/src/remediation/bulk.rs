@@ -1,0 +1,205 @@
+//! Remediating up to a hundred discrepancies of one connector in one call. One's failure does not stop the others.
+
+use std::collections::{HashMap, HashSet};
+
+use futures::{StreamExt, stream};
+use serde::Serialize;
+use uuid::Uuid;
+use xavyo_core::{
+    Error, Reason,
+    discrepancy::{Discrepancy, ResolutionStatus},
+    error::Result,
+    ids::DiscrepancyId,
+    remediation::{self as table, Remedy},
+};
+use xavyo_runtime::{Caller, Deadline, db};
+
+use super::{
+    Remediate, Remediations,
+    begin::{Begun, Intent},
+    finish::passes,
+    record::{Failure, Outcome, RemediationRecord},
+};
+use crate::store::{discrepancy, request};
+
+/// Items whose present is read and whose intent is recorded at once.
+const BEGUN_AT_ONCE: usize = 8;
+const METHOD: &str = "BulkRemediateDiscrepancies";
+
+/// BulkRemediateDiscrepancies. Each discrepancy once; reason and dry run are every item's.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BulkRemediate {
+    pub items: Vec<Remediate>,
+    #[serde(skip)]
+    pub request_id: Option<Uuid>,
+}
+
+/// What came of each item, in the order of the request.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BulkOutcome {
+    pub results: Vec<RemediationRecord>,
+    /// Items that were not tried, and why.
+    pub skipped: Vec<(DiscrepancyId, String)>,
+}
+
+/// An item on its way.
+enum Item {
+    Done(RemediationRecord),
+    Skipped(DiscrepancyId, String),
+    UnderWay(Box<Intent>),
+}
+
+impl Remediations {
+    /// NOT_FOUND for an unknown item, INVALID_FIELD for items of several connectors, REMEDIATION_NOT_ALLOWED for a triple
+    /// outside the table: then nothing is done at all.
+    pub async fn bulk(
+        &self,
+        caller: &Caller,
+        command: BulkRemediate,
+        deadline: Deadline,
+    ) -> Result<BulkOutcome> {
+        let found = self.check(caller, &command).await?;
+        self.bind_request_id(caller, &command).await?;
+        let begin = |remediate: &Remediate| {
+            let request_id = command.request_id.map(|id| id_of_item(id, remediate.discrepancy_id));
+            let remediate = Remediate { request_id, ..remediate.clone() };
+            let row = found.get(&remediate.discrepancy_id).cloned();
+            async move { self.begin_item(caller, remediate, row).await }
+        };
+        let items: Vec<Item> =
+            stream::iter(&command.items).map(begin).buffered(BEGUN_AT_ONCE).collect().await;
+        Ok(self.end_all(items, deadline).await)
+    }
+
+    /// The discrepancies by id, if the call makes sense as a whole.
+    async fn check(
+        &self,
+        caller: &Caller,
+        command: &BulkRemediate,
+    ) -> Result<HashMap<DiscrepancyId, (Discrepancy, Remedy)>> {
+        let ids: Vec<Uuid> = command.items.iter().map(|item| item.discrepancy_id.0).collect();
+        let mut tx = self.database.begin(caller.tenant).await?;
+        let rows = discrepancy::find_all(&mut tx, caller.tenant, &ids).await?;
+        drop(tx);
+        let connectors: HashSet<_> = rows.iter().map(|row| row.discrepancy.connector_id).collect();
+        if connectors.len() > 1 {
+            return Err(Error::invalid("items", "discrepancies of one connector"));
+        }
+        let mut rows: HashMap<_, _> =
+            rows.into_iter().map(|row| (row.discrepancy.id, row.discrepancy)).collect();
+        let mut found = HashMap::new();
+        for item in &command.items {
+            let row = rows.remove(&item.discrepancy_id).ok_or_else(|| Error::not_found("discrepancy"))?;
+            let remedy = table::choose(&row, item.action, item.direction)?;
+            found.insert(row.id, (row, remedy));
+        }
+        Ok(found)
+    }
+
+    /// The same id with another body is refused; with the same one, each item answers for itself.
+    async fn bind_request_id(&self, caller: &Caller, command: &BulkRemediate) -> Result<()> {
+        let key = request::Key::of(METHOD, command.request_id, command)?;
+        let mut tx = self.database.begin(caller.tenant).await?;
+        request::recall(&mut tx, &self.clock, caller.tenant, key.as_ref()).await?;
+        db::commit(tx).await
+    }
+
+    async fn begin_item(
+        &self,
+        caller: &Caller,
+        remediate: Remediate,
+        row: Option<(Discrepancy, Remedy)>,
+    ) -> Item {
+        let id = remediate.discrepancy_id;
+        let Some((row, remedy)) = row else { return Item::Skipped(id, "it was not found".to_owned()) };
+        match self.begin(caller, &remediate, METHOD).await {
+            Ok(Begun::Before(record)) => Item::Done(record),
+            Ok(Begun::Now(intent)) => Item::UnderWay(intent),
+            Err(error) if error.reason == Reason::RemediationInFlight => Item::Skipped(id, error.message),
+            Err(error) if error.reason == Reason::IllegalMove => {
+                let status = match row.resolution_status {
+                    ResolutionStatus::Pending | ResolutionStatus::Resolved => "resolved",
+                    ResolutionStatus::Ignored => "ignored",
+                };
+                Item::Skipped(id, format!("it is {status}"))
+            }
+            Err(error) => {
+                let record = self.intent(caller, &remediate, &row, remedy);
+                Item::Done(failed(record, &error))
+            }
+        }
+    }
+
+    /// Carries out what was begun, accounts side by side, the items of one account one after the other; what has not ended
+    /// at the deadline goes on without the caller.
+    async fn end_all(&self, items: Vec<Item>, deadline: Deadline) -> BulkOutcome {
+        let mut lanes: HashMap<String, Vec<Intent>> = HashMap::new();
+        for item in &items {
+            if let Item::UnderWay(intent) = item {
+                lanes.entry(lane(intent)).or_default().push((**intent).clone());
+            }
+        }
+        let lanes: Vec<_> = lanes.into_values().map(|intents| self.spawn_lane(intents)).collect();
+        let mut ended: HashMap<DiscrepancyId, RemediationRecord> = HashMap::new();
+        for lane in lanes {
+            if let Ok(Ok(records)) = tokio::time::timeout_at(deadline.0, lane).await {
+                ended.extend(records.into_iter().map(|record| (record.discrepancy_id, record)));
+            }
+        }
+        let mut outcome = BulkOutcome::default();
+        for item in items {
+            match item {
+                Item::Done(record) => outcome.results.push(record),
+                Item::Skipped(id, why) => outcome.skipped.push((id, why)),
+                Item::UnderWay(intent) => match ended.remove(&intent.record.discrepancy_id) {
+                    Some(record) => outcome.results.push(record),
+                    None => {
+                        let record = self.still_under_way(&intent).await;
+                        outcome.results.push(record.unwrap_or_else(|_| intent.record.clone()));
+                    }
+                },
+            }
+        }
+        outcome
+    }
+
+    /// The records of those that have ended.
+    fn spawn_lane(&self, intents: Vec<Intent>) -> tokio::task::JoinHandle<Vec<RemediationRecord>> {
+        let remediations = self.clone();
+        self.tasks.spawn(async move {
+            let mut records = Vec::new();
+            for intent in intents {
+                let carried = remediations.stop.run_until_cancelled(remediations.carry_out(&intent)).await;
+                match carried {
+                    Some(Ok(record)) => records.push(record),
+                    Some(Err(error)) if !passes(&error) => {
+                        records.push(failed(intent.record.clone(), &error))
+                    }
+                    Some(Err(_)) => {}
+                    None => break,
+                }
+            }
+            records
+        })
+    }
+}
+
+fn failed(record: RemediationRecord, error: &Error) -> RemediationRecord {
+    let outcome = Outcome { failure: Some(Failure::of(error)), changes: None };
+    RemediationRecord { outcome: Some(outcome), ..record }
+}
+
+/// What must not be done at the same time: the account, or else the identity.
+fn lane(intent: &Intent) -> String {
+    let subject = &intent.planned.facts.subject;
+    match (&subject.identity_id, &subject.account) {
+        (Some(identity), _) => identity.to_string(),
+        (None, Some(account)) => account.external_uid.clone(),
+        (None, None) => intent.record.discrepancy_id.to_string(),
+    }
+}
+
+/// Each item's own request id, the same whenever the call is repeated.
+fn id_of_item(request_id: Uuid, discrepancy: DiscrepancyId) -> Uuid {
+    Uuid::new_v5(&request_id, discrepancy.0.as_bytes())
+}

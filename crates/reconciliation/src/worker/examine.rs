@@ -1,0 +1,219 @@
+//! The first three phases: *prepare* loads the expected side into the index, *read* streams the target past it, *compare*
+//! looks into what differs or is absent and writes the findings.
+//!
+//! Nothing is concluded unless every read has proven that it was complete (R1): a read that has not fails the run.
+
+use tokio::time::sleep_until;
+use xavyo_core::{
+    Error, Reason,
+    classification::{AccountRef, Matcher, Proof as Proven, Reading},
+    error::Result,
+    mapping::Program,
+    run::{Event, Phase, RunStatus},
+};
+use xavyo_wire::pb::provisioning::{ExpectedAccount, TargetAccount};
+
+use super::{
+    completeness,
+    conduct::{Halt, Hand},
+    observe::{expect, observe},
+};
+use crate::{
+    crash::{self, Point},
+    provisioning::{
+        account::Kind,
+        connector::ConnectorView,
+        read::{ExpectedPage, Item, Proof},
+    },
+    runs::record::{ReadProof, Side},
+    store::{baseline, finding},
+};
+
+/// One kind of account of the connector, while it is examined.
+pub(super) struct Matching<S> {
+    pub kind: Kind,
+    pub program: Program,
+    pub state: S,
+}
+
+impl Hand<'_> {
+    /// Prepare, read, compare. Begun anew, it clears what it wrote before.
+    pub(super) async fn examine(&mut self) -> Result<(), Halt> {
+        let connector = self.session.connector(self.record.run.connector_id).await?;
+        if connector.is_paused {
+            return Err(Halt::Failed(Error::new(Reason::ConnectorPaused, "the connector is paused")));
+        }
+        self.begin_anew(&connector).await?;
+        let mut expected = Vec::with_capacity(connector.programs.len());
+        for program in &connector.programs {
+            expected.push(self.prepare(&connector, program).await?);
+        }
+        crash::point(Point::RunPrepared);
+
+        self.record.progress.reading_started_at = Some(self.engine.clock.now());
+        self.enter(Phase::Read).await?;
+        let mut read = Vec::with_capacity(expected.len());
+        for matching in expected {
+            read.push(self.read(&connector, matching).await?);
+        }
+        crash::point(Point::RunRead);
+
+        self.enter(Phase::Compare).await?;
+        for matching in read {
+            let both = Proven { expected: true, target: true };
+            let Matching { kind, program, state } = matching;
+            self.compare(&Matching { kind, program, state: state.finish(both) }).await?;
+        }
+        self.spare_unjudged().await
+    }
+
+    /// Running, in its first phase, with empty hands.
+    async fn begin_anew(&mut self, connector: &ConnectorView) -> Result<(), Halt> {
+        let mut tx = self.begin().await?;
+        finding::delete_untouched(&mut tx, self.tenant(), self.record.run.id).await?;
+        let baselines = baseline::find_all(&mut tx, self.tenant(), connector.id).await?;
+        let run = &mut self.record.run;
+        if run.status == RunStatus::Pending {
+            run.status = run.status.after(Event::Started)?;
+            run.started_at = Some(self.engine.clock.now());
+        }
+        run.phase = Phase::Prepare;
+        run.connector_revision = Some(connector.revision);
+        run.accounts_processed = 0;
+        self.record.worker = Some(self.engine.lease.worker);
+        self.record.proofs.clear();
+        self.record.spared.clear();
+        let progress = &mut self.record.progress;
+        *progress = crate::runs::record::Progress { sequence: progress.sequence, ..Default::default() };
+        progress.accounts_expected =
+            (!baselines.is_empty()).then(|| baselines.iter().map(|baseline| baseline.target_count).sum());
+        self.save_with(tx).await
+    }
+
+    /// Loads what every identity calls for.
+    async fn prepare(
+        &mut self,
+        connector: &ConnectorView,
+        program: &Program,
+    ) -> Result<Matching<Reading>, Halt> {
+        let kind = Kind::of(connector.id, program.object_type());
+        let mut matcher = Matcher::new(&program.object_type().correlation);
+        let mut read = self.session.read_expected(&kind).await?;
+        let mut count = 0;
+        let proof = loop {
+            tokio::select! {
+                item = read.next() => match item? {
+                    Item::Page(page) => {
+                        count += i64::try_from(page.accounts.len()).unwrap_or(i64::MAX);
+                        load(&mut matcher, &page)?;
+                    }
+                    Item::Proof(proof) => break proof,
+                },
+                () = sleep_until(self.save_at) => self.save_now_and_then().await?,
+                () = self.stop.cancelled() => return Err(Halt::Leaving),
+            }
+        };
+        completeness::check_expressions(proof.unevaluable, count)?;
+        self.accept(connector, &kind, Side::Expected, proof, count)?;
+        Ok(Matching { kind, program: program.clone(), state: matcher.ready() })
+    }
+
+    /// Streams the target's accounts past the index.
+    async fn read(
+        &mut self,
+        connector: &ConnectorView,
+        mut matching: Matching<Reading>,
+    ) -> Result<Matching<Reading>, Halt> {
+        let mut read = self.session.read_target(&matching.kind).await?;
+        let mut count = 0;
+        let proof = loop {
+            tokio::select! {
+                item = read.next() => match item? {
+                    Item::Page(accounts) => {
+                        let seen = i64::try_from(accounts.len()).unwrap_or(i64::MAX);
+                        pass(&mut matching.state, &accounts)?;
+                        count += seen;
+                        self.record.run.accounts_processed += seen;
+                        crash::point(Point::RunReading);
+                    }
+                    Item::Proof(proof) => break proof,
+                },
+                () = sleep_until(self.save_at) => self.save_now_and_then().await?,
+                () = self.stop.cancelled() => return Err(Halt::Leaving),
+            }
+        };
+        self.record.progress.calls_made += proof.calls_made;
+        self.record.progress.set_apart.unevaluable += proof.unevaluable;
+        self.accept(connector, &matching.kind, Side::Target, proof, count)?;
+        self.check_against_baseline(&matching.kind, count).await?;
+        Ok(matching)
+    }
+
+    /// Keeps the proof as evidence; INCOMPLETE_READ unless it proves that everything came.
+    fn accept(
+        &mut self,
+        connector: &ConnectorView,
+        kind: &Kind,
+        side: Side,
+        proof: Proof,
+        received: i64,
+    ) -> Result<()> {
+        let complete = proof.complete && proof.count == received;
+        let evidence = match proof.count == received {
+            true => proof.evidence,
+            false => format!("{}; {} were sent and {received} received", proof.evidence, proof.count),
+        };
+        self.record.proofs.push(ReadProof {
+            side,
+            object_class: kind.object_class.clone(),
+            intent: kind.intent.clone(),
+            complete,
+            evidence: evidence.clone(),
+            count: received,
+            watermark: proof.watermark,
+        });
+        if proof.connector_revision != connector.revision {
+            return Err(Error::new(Reason::Contended, "the connector was changed while it was read"));
+        }
+        if complete { Ok(()) } else { Err(completeness::incomplete(side, &evidence)) }
+    }
+
+    /// A target that shows far fewer accounts than the last complete read saw is not taken to be complete, whatever it says
+    /// itself, unless somebody has said so in advance.
+    async fn check_against_baseline(&mut self, kind: &Kind, count: i64) -> Result<(), Halt> {
+        let mut tx = self.begin().await?;
+        let baselines = baseline::find_all(&mut tx, self.tenant(), kind.connector_id).await?;
+        drop(tx);
+        let is_it =
+            |it: &&baseline::Baseline| it.object_class == kind.object_class && it.intent == kind.intent;
+        let Some(last) = baselines.iter().find(is_it) else { return Ok(()) };
+        let accepted = self.record.run.accept_count_at_least;
+        let judged = completeness::against_baseline(count, last.target_count, accepted);
+        let proof = self.record.proofs.last_mut().expect("the read has just been accepted");
+        proof.evidence = format!("{}; {}", proof.evidence, judged.evidence);
+        proof.complete = judged.is_complete;
+        if judged.is_complete {
+            return Ok(());
+        }
+        Err(Halt::Failed(completeness::incomplete(Side::Target, &judged.evidence)))
+    }
+}
+
+fn load(matcher: &mut Matcher, page: &ExpectedPage) -> Result<()> {
+    for account in &page.accounts {
+        let account: &ExpectedAccount = account;
+        expect(matcher, account)?;
+    }
+    for busy in &page.busy {
+        let account = AccountRef {
+            external_uid: busy.external_uid.as_deref().unwrap_or_default(),
+            immutable_id: busy.immutable_id.as_deref(),
+        };
+        matcher.expect_busy_account(account);
+    }
+    Ok(())
+}
+
+fn pass(reading: &mut Reading, accounts: &[TargetAccount]) -> Result<()> {
+    accounts.iter().try_for_each(|account| observe(reading, account))
+}
