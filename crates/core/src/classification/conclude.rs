@@ -85,12 +85,10 @@ impl Findings {
         let keys_are_known = self.reading.matcher.people.iter().all(|person| person.keys_are_known);
         let is_proven = proof.expected && proof.target && keys_are_known;
         let strangers = (0..).zip(&self.reading.accounts).filter(|(_, account)| !account.correlates);
-        let strangers: Vec<u32> = strangers.map(|(position, _)| position).collect();
-        if is_proven {
-            self.orphans = strangers;
-        } else {
-            self.reading.counts.suppressed += i64::try_from(strangers.len()).unwrap_or(i64::MAX);
-        }
+        let (orphans, open): (Vec<_>, Vec<_>) =
+            strangers.partition(|(_, account)| is_proven && !account.is_open);
+        self.orphans = orphans.into_iter().map(|(position, _)| position).collect();
+        self.reading.counts.suppressed += i64::try_from(open.len()).unwrap_or(i64::MAX);
     }
 }
 

@@ -42,6 +42,10 @@ use crate::{
 /// The most candidates that are kept for one account; all of them count for the component.
 pub const MAX_CANDIDATES: usize = 20;
 
+/// The most identities that one key of an account is followed to. A key that more share (a department) tells nobody apart;
+/// it still counts for whom another key names. An account with such a key and no match is never called an orphan.
+pub const MAX_FAN_OUT: usize = 200;
+
 /// An account by its names, borrowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccountRef<'a> {

@@ -1,7 +1,7 @@
 //! The target's accounts streaming past.
 
 use super::{
-    AccountRef, Findings, Hash, MAX_CANDIDATES, Observation, Proof, Standing, TargetRecord,
+    AccountRef, Findings, Hash, MAX_CANDIDATES, MAX_FAN_OUT, Observation, Proof, Standing, TargetRecord,
     conclude::conclude,
     findings::Counts,
     hash_of_uid,
@@ -41,6 +41,8 @@ pub(super) struct Stranger {
     pub candidate_count: u32,
     /// At least one candidate reaches the threshold.
     pub correlates: bool,
+    /// Not everybody who shares a key was looked at.
+    pub is_open: bool,
 }
 
 /// A person that an account resembles.
@@ -130,7 +132,7 @@ impl Reading {
             self.counts.in_flight += 1;
             return Observation::InFlight;
         }
-        let candidates = self.candidates_of(record);
+        let (candidates, is_open) = self.candidates_of(record);
         let edges = candidates
             .iter()
             .take_while(|candidate| candidate.score >= self.matcher.policy.threshold)
@@ -148,19 +150,29 @@ impl Reading {
             first_candidate: u32::try_from(self.candidates.len()).expect("fewer than 2^32 candidates"),
             candidate_count: u32::try_from(kept.len()).expect("a few candidates"),
             correlates: edges > 0,
+            is_open,
         });
         self.candidates.extend_from_slice(kept);
         self.by_account.insert(position, |at| self.accounts[at as usize].hash);
         Observation::Unlinked
     }
 
-    /// Everybody whom the account resembles, the best first, then by position.
-    fn candidates_of(&self, record: TargetRecord<'_>) -> Vec<Candidate> {
-        let matches =
-            record.keys.iter().flat_map(|key| self.keys.all(&key.key).map(|person| (person, key.rule)));
-        let mut matches: Vec<(u32, u16)> = matches.collect();
-        matches.sort_unstable();
+    /// Everybody whom the account resembles, the best first, then by position; and whether a key was not followed to all.
+    fn candidates_of(&self, record: TargetRecord<'_>) -> (Vec<Candidate>, bool) {
+        let shared = || record.keys.iter().map(|key| (key.rule, self.keys.all(&key.key)));
+        let near = shared()
+            .flat_map(|(rule, people)| people.iter().take(MAX_FAN_OUT).map(move |(_, at)| (*at, rule)));
+        let mut matches: Vec<(u32, u16)> = near.collect();
+        let crowds: Vec<(u16, &[(Hash, u32)])> =
+            shared().filter_map(|(rule, people)| Some((rule, people.get(MAX_FAN_OUT..)?))).collect();
+        for followed in 0..matches.len() {
+            let person = matches[followed].0;
+            let also =
+                crowds.iter().filter(|(_, crowd)| crowd.binary_search_by_key(&person, |(_, at)| *at).is_ok());
+            matches.extend(also.map(|(rule, _)| (person, *rule)));
+        }
         matches.retain(|(person, _)| !self.is_rejected(*person, record.account));
+        matches.sort_unstable();
         let mut candidates: Vec<Candidate> = matches
             .chunk_by(|one, other| one.0 == other.0)
             .map(|matches| {
@@ -176,7 +188,7 @@ impl Reading {
             })
             .collect();
         candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.score));
-        candidates
+        (candidates, crowds.iter().any(|(_, crowd)| !crowd.is_empty()))
     }
 
     fn is_rejected(&self, person: u32, account: AccountRef<'_>) -> bool {

@@ -6,7 +6,10 @@ use super::{
     AccountRef, Expectation, ExpectedLink, Matcher, Observation, Proof, Standing, TargetRecord,
     reference::{Account, Outcome, Person, engine, outcome, policy},
 };
-use crate::{account::AccountState, correlation::CorrelationKey, digest::Digest, ids::IdentityId};
+use crate::{
+    account::AccountState, connector::CorrelationPolicy, correlation::CorrelationKey, digest::Digest,
+    ids::IdentityId,
+};
 
 const PROVEN: Proof = Proof { expected: true, target: true };
 
@@ -203,6 +206,29 @@ fn an_account_that_moved_while_it_was_read_counts_once() {
     let findings = engine(&[keyed(1, &[(0, 1)])], &[account("a", &[(0, 1)]), moved], PROVEN);
     assert_eq!(Outcome::from(&findings).unlinked, [(1, "a".to_owned())].into());
     assert_eq!(findings.counts().accounts, 1);
+}
+
+#[test]
+fn a_key_that_a_crowd_shares_counts_for_whom_another_key_names_and_proves_no_orphan() {
+    let key = |rule, name: &str| CorrelationKey { rule, key: super::hash_of_uid(&format!("{rule} {name}")) };
+    let mut matcher = Matcher::new(&CorrelationPolicy { threshold: 100, ..policy() });
+    for n in 0..1_000_u128 {
+        let keys = [key(1, "sales"), key(0, &n.to_string())];
+        let (identity, standing) = (IdentityId(uuid::Uuid::from_u128(n)), Standing::ShouldNotHave);
+        let keys = Some(&keys[..]);
+        matcher.expect(Expectation { identity, standing, link: None, keys, rejected: &[], in_flight: false });
+    }
+    let mut reading = matcher.ready();
+    for (uid, keys) in
+        [("a", vec![key(1, "sales"), key(0, "999")]), ("b", vec![key(1, "sales")]), ("c", vec![])]
+    {
+        let account = AccountRef { external_uid: uid, immutable_id: None };
+        let state = AccountState::Enabled;
+        reading.observe(TargetRecord { account, state, digest: None, keys: &keys, protected: false });
+    }
+    let found = Outcome::from(&reading.finish(PROVEN));
+    let (unlinked, orphans) = ([(999, "a".to_owned())].into(), [("c".to_owned(), vec![])].into());
+    assert_eq!(found, Outcome { unlinked, orphans, suppressed: 1, ..Outcome::default() });
 }
 
 #[test]

@@ -8,25 +8,31 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 use super::time;
 use crate::{connector::MatchingRule, dn, value::Value};
 
-/// The value's normal form. What a rule cannot read (a date that is none) is compared as folded text.
+/// The value's normal form. What a rule cannot read (a date that is none) is compared as text, without ASCII's case.
 pub fn normalise(rule: MatchingRule, value: &Value) -> Cow<'_, str> {
     let text = match value {
         Value::Text(text) => Cow::Borrowed(text.as_str()),
         other => Cow::Owned(other.to_text()),
     };
     match rule {
-        MatchingRule::Exact if is_nfc(&text) => text,
-        MatchingRule::Exact => Cow::Owned(text.nfc().collect()),
+        MatchingRule::Exact => composed(text),
         MatchingRule::CaseInsensitive => folded(text),
         MatchingRule::Spaces => Cow::Owned(fold(&text).split_whitespace().collect::<Vec<_>>().join(" ")),
         MatchingRule::Phone => Cow::Owned(phone(&text)),
-        MatchingRule::Dn => dn::normalise(&text).map_or_else(|| folded(text), Cow::Owned),
         MatchingRule::Boolean => boolean(&text).map_or_else(|| folded(text), Cow::Borrowed),
+        MatchingRule::Dn => {
+            let text = composed(text);
+            Cow::Owned(dn::normalise(&text).unwrap_or_else(|| text.to_ascii_lowercase()))
+        }
         MatchingRule::Timestamp => match time::parse(value) {
             Some(at) => Cow::Owned(at.to_rfc3339_opts(SecondsFormat::Secs, true)),
-            None => folded(text),
+            None => Cow::Owned(composed(text).to_ascii_lowercase()),
         },
     }
+}
+
+fn composed(text: Cow<'_, str>) -> Cow<'_, str> {
+    if is_nfc(&text) { text } else { Cow::Owned(text.nfc().collect()) }
 }
 
 /// Whether two attributes hold the same values.
@@ -56,12 +62,14 @@ impl<'v> NormalSet<'v> {
     }
 }
 
-/// Text without the differences of case and of Unicode's compatibility forms. Upper case first, so that `ß` is `ss`.
+/// Text without the differences of case and of Unicode's compatibility forms: lower, upper and lower case again, so that
+/// `ẞ`, `ß` and `SS` are all `ss`.
 pub fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
-    let folded: String = text.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
+    let lower = text.nfkc().flat_map(char::to_lowercase);
+    let folded: String = lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
     folded.nfkc().collect()
 }
 
