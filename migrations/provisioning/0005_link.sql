@@ -37,6 +37,10 @@ create unique index link_one_per_uid on link (tenant_id, connector_id, object_cl
     where immutable_id is null;
 -- By uid, whatever else is known.
 create index link_by_uid on link (tenant_id, connector_id, object_class, uid_key);
+-- Lists by connector, newest first.
+create index link_by_connector on link (tenant_id, connector_id, id);
+-- Lists by the account's present uid.
+create index link_by_external_uid on link (tenant_id, external_uid);
 -- All accounts of an identity.
 create index link_by_identity on link (tenant_id, identity_id);
 -- The account of an operation.

@@ -9,11 +9,14 @@ use std::{
     time::Duration,
 };
 
-use xavyo_connectors::{Connector as Target, Options};
+use xavyo_connectors::{
+    Connector as Target, Options,
+    wrappers::{Pace, Paced, ReadOnly},
+};
 use xavyo_core::{
     Error, Reason,
     account::Account,
-    connector::{Connector, FailureKind, Settings, TargetFailure},
+    connector::{Connector, FailureKind, Mode, Settings, TargetFailure},
     error::Result,
     ids::{ConnectorId, TenantId},
     mapping::Program,
@@ -93,6 +96,7 @@ impl Targets {
         drop(tx);
         let options = self.options_of(connector);
         let target = xavyo_connectors::open(&connector.settings, &secrets, &options)?;
+        let target = wrapped(target, connector);
         let opened = Arc::new(OpenTarget { connector: connector.clone(), target, rules });
         let mut open = self.lock();
         if open.len() >= MAX_OPEN {
@@ -109,6 +113,20 @@ impl Targets {
 
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Never faster than the policies allow, and in mode observe never a write, whoever asks.
+fn wrapped(target: Arc<dyn Target>, connector: &Connector) -> Arc<dyn Target> {
+    let policies = &connector.policies;
+    let pace = Pace {
+        at_once: usize::try_from(policies.max_concurrency.0).unwrap_or(1),
+        per_second: policies.max_calls_per_second.and_then(|rate| u32::try_from(rate).ok()),
+    };
+    let paced = Arc::new(Paced::new(target, pace));
+    match connector.mode {
+        Mode::Observe => Arc::new(ReadOnly::new(paced)),
+        Mode::Manual | Mode::Enforce => paced,
     }
 }
 

@@ -25,7 +25,6 @@ use crate::{
     accounts::Accounts,
     connectors::{Connectors, CreateConnector},
     identities::{CreateIdentity, Identities, automation::Automation},
-    operations::Operations,
     programs::Programs,
     secrets::Vault,
     targets::Targets,
@@ -43,7 +42,6 @@ pub struct Ground {
     pub connectors: Connectors,
     pub identities: Identities,
     pub accounts: Accounts,
-    pub operations: Operations,
     pub caller: Caller,
     /// Dropped last: the database lives as long as it.
     _database: postgres::Database,
@@ -63,12 +61,10 @@ impl Ground {
         let targets = Targets::new(database.clone(), vault.clone(), programs.clone(), options);
         let automation = Automation::new(database.clone(), clock.clone(), programs);
         let nudge = Nudge::default();
-        let stop = tokio_util::sync::CancellationToken::new();
         Self {
             connectors: Connectors::new(database.clone(), clock.clone(), vault.clone(), targets.clone()),
-            identities: Identities::new(database.clone(), clock.clone(), automation, nudge.clone()),
+            identities: Identities::new(database.clone(), clock.clone(), automation, nudge),
             accounts: Accounts::new(database.clone(), clock.clone(), targets),
-            operations: Operations::new(database.clone(), clock.clone(), nudge, stop),
             caller: caller(1),
             database,
             clock,

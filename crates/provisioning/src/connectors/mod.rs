@@ -122,6 +122,9 @@ impl Connectors {
     }
 }
 
+/// Why a connector is paused whose target has refused its credentials. New ones resume it.
+pub const BAD_CREDENTIALS: &str = "BAD_CREDENTIALS: the target refuses the connector's credentials";
+
 /// Of many secrets by field, as the caller gave them.
 pub type GivenSecrets = BTreeMap<String, SecretString>;
 

@@ -5,7 +5,10 @@ use xavyo_core::{connector::Connector, error::Result, ids::ConnectorId};
 use xavyo_runtime::{auth::Caller, db};
 
 use super::{Connectors, Shown, entry, show};
-use crate::store::{audit, connector};
+use crate::store::{
+    audit,
+    connector::{self, work},
+};
 
 /// Which connector to pause, and why.
 #[derive(Clone, Debug)]
@@ -45,6 +48,7 @@ impl Connectors {
         }
         let after = Connector { updated_at: self.clock.now(), ..change(before) };
         connector::save(&mut tx, tenant, &after).await?;
+        work::set_due(&mut tx, tenant, &[id], after.updated_at).await?;
         let entry = entry(method, &after, json!({ "name": after.name }), reason);
         audit::insert(&mut tx, &self.clock, caller, entry).await?;
         let saved = connector::get(&mut tx, tenant, id).await?;

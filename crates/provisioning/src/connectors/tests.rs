@@ -273,6 +273,23 @@ async fn a_paused_connector_is_passed_over_by_workers_and_can_still_be_checked()
 }
 
 #[tokio::test]
+async fn new_credentials_resume_a_connector_that_the_target_refused() {
+    let ground = Ground::lay().await;
+    let id = ground.connectors.create(&ground.caller, remote("https://t", "old")).await.unwrap().connector.id;
+    let pause = |reason: &str| PauseConnector { connector_id: id, reason: Some(reason.to_owned()) };
+    let replace = UpdateConnector { secrets: remote("", "new").secrets, ..no_change(id) };
+
+    ground.connectors.pause(&ground.caller, pause(BAD_CREDENTIALS)).await.unwrap();
+    let resumed = ground.connectors.update(&ground.caller, replace.clone()).await.unwrap();
+    assert!(!resumed.connector.paused);
+    assert_eq!(ground.count("connector_work where not paused and due_at is not null").await, 1);
+
+    ground.connectors.pause(&ground.caller, pause("maintenance")).await.unwrap();
+    let still = ground.connectors.update(&ground.caller, replace).await.unwrap();
+    assert!(still.connector.paused, "who paused it for another reason resumes it");
+}
+
+#[tokio::test]
 async fn a_list_is_newest_first_page_by_page() {
     let ground = Ground::lay().await;
     for name in ["a", "b", "c"] {

@@ -10,10 +10,10 @@ use xavyo_core::{
 };
 use xavyo_runtime::{auth::Caller, db};
 
-use super::{Connectors, GivenSecrets, Shown, check_etag, entry, secrets, show, validation};
+use super::{BAD_CREDENTIALS, Connectors, GivenSecrets, Shown, check_etag, entry, secrets, show, validation};
 use crate::store::{
     audit,
-    connector::{self, secret},
+    connector::{self, secret, work},
 };
 
 /// What to change; an absent part stays as it is.
@@ -53,6 +53,9 @@ impl Connectors {
         if after == before && secrets.0.is_empty() {
             return show(&mut tx, tenant, before).await;
         }
+        if !secrets.0.is_empty() && after.pause_reason.as_deref() == Some(BAD_CREDENTIALS) {
+            after = Connector { paused: false, pause_reason: None, ..after };
+        }
         after.updated_at = self.clock.now();
         if (&after.object_types, &after.policies) != (&before.object_types, &before.policies) {
             after.revision += 1;
@@ -60,6 +63,7 @@ impl Connectors {
         }
         connector::save(&mut tx, tenant, &after).await?;
         self.vault.put(&mut tx, tenant, after.id, &secrets).await?;
+        work::set_due(&mut tx, tenant, &[after.id], after.updated_at).await?;
         let entry = entry("UpdateConnector", &after, differences(&before, &after, &secrets), None);
         audit::insert(&mut tx, &self.clock, caller, entry).await?;
         let saved = connector::get(&mut tx, tenant, after.id).await?;

@@ -1,7 +1,6 @@
 //! Identities, one by one and, for imports, 500 at a time: every statement here takes or gives a set.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 use xavyo_core::{
@@ -16,7 +15,7 @@ use xavyo_runtime::db;
 const SOURCE_KEY_FREE: &str = "identity_source_key_free";
 
 /// What a list shows; an absent part filters nothing.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub active: Option<bool>,
 }
@@ -177,12 +176,12 @@ pub async fn page(
         r#"select id, source_key, active, attributes as "attributes: _", version, created_at, updated_at
              from identity
             where tenant_id = $1 and deleted_at is null
-              and ($2::uuid is null or id < $2)
+              and id < $2
               and ($3::bool is null or active = $3)
             order by id desc
             limit $4"#,
         tenant.0,
-        before.map(|id| id.0),
+        before.map_or(Uuid::max(), |id| id.0),
         filter.active,
         limit,
     )
@@ -221,11 +220,11 @@ pub async fn page_of_source(
         r#"select id, source_key, active, attributes as "attributes: _", version, created_at, updated_at
              from identity
             where tenant_id = $1 and deleted_at is null and active and source_key is not null
-              and ($2::uuid is null or id > $2)
+              and id > $2
             order by id
             limit $3"#,
         tenant.0,
-        after.map(|id| id.0),
+        after.map_or(Uuid::nil(), |id| id.0),
         limit,
     )
     .fetch_all(tx)

@@ -20,6 +20,7 @@ use super::{
     record::{self, Executed},
 };
 use crate::{
+    connectors::BAD_CREDENTIALS,
     store::{
         connector,
         connector::work::{self, Pair},
@@ -138,8 +139,8 @@ impl Engine {
     pub(super) async fn stop_connector(&self, pair: Pair) -> Result<()> {
         tracing::error!(tenant = %pair.tenant, connector = %pair.connector, "the target refuses our credentials");
         let mut tx = self.database.begin(pair.tenant).await?;
-        let reason = "BAD_CREDENTIALS: the target refuses the connector's credentials";
-        connector::pause(&mut tx, pair.tenant, pair.connector, Some(reason), self.clock.now()).await?;
+        connector::pause(&mut tx, pair.tenant, pair.connector, Some(BAD_CREDENTIALS), self.clock.now())
+            .await?;
         db::commit(tx).await
     }
 }

@@ -83,7 +83,7 @@ pub async fn page(
              left join lane_alias named
                on named.tenant_id = $1 and named.connector_id = $2 and named.kind = 'identity'
               and named.key = $3 || chr(31) || $4 || chr(31) || i.id::text
-            where i.tenant_id = $1 and ($5::uuid is null or i.id > $5)
+            where i.tenant_id = $1 and i.id > $5
               and (i.deleted_at is null or l.id is not null)
             order by i.id
             limit $6"#,
@@ -91,7 +91,7 @@ pub async fn page(
         kind.connector_id.0,
         kind.object_class,
         kind.intent,
-        after.map(|id| id.0),
+        after.map_or(Uuid::nil(), |id| id.0),
         limit,
     )
     .fetch_all(tx)

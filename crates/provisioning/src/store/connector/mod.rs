@@ -9,7 +9,6 @@ pub mod work;
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 use xavyo_core::{
@@ -23,7 +22,7 @@ use xavyo_runtime::db;
 const NAME_FREE: &str = "connector_name_free";
 
 /// What a list shows; an absent part filters nothing.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub kind: Option<&'static str>,
     pub mode: Option<Mode>,
@@ -247,13 +246,13 @@ pub async fn page(
                   created_at, updated_at
              from connector
             where tenant_id = $1 and deleted_at is null
-              and ($2::uuid is null or id < $2)
+              and id < $2
               and ($3::text is null or kind = $3)
               and ($4::text is null or mode = $4)
             order by id desc
             limit $5"#,
         tenant.0,
-        before.map(|id| id.0),
+        before.map_or(Uuid::max(), |id| id.0),
         filter.kind,
         filter.mode.map(Mode::name),
         limit,

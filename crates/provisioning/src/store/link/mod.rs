@@ -9,8 +9,7 @@ mod event;
 pub mod rejection;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 use xavyo_core::{
     Error,
@@ -25,7 +24,7 @@ pub use change::{LinkUpsert, Renaming, delete_all, insert, rename, save_all, sav
 pub use event::{LinkEvent, insert_events};
 
 /// What a list shows; an absent part filters nothing.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub connector_id: Option<ConnectorId>,
     pub identity_id: Option<IdentityId>,
@@ -39,6 +38,7 @@ pub struct AccountName {
     pub immutable_id: Option<String>,
 }
 
+#[derive(sqlx::FromRow)]
 struct LinkRow {
     id: Uuid,
     connector_id: Uuid,
@@ -217,48 +217,40 @@ pub async fn page(
     before: Option<LinkId>,
     limit: i64,
 ) -> Result<Vec<Link>> {
-    let rows = sqlx::query_as!(
-        LinkRow,
+    let mut query = QueryBuilder::new(
         "select id, connector_id, object_class, intent, identity_id, lane_id, external_uid, immutable_id,
                 disabled_by_us, deprovision_due_at, created_at, updated_at
-           from link
-          where tenant_id = $1
-            and ($2::uuid is null or id < $2)
-            and ($3::uuid is null or connector_id = $3)
-            and ($4::uuid is null or identity_id = $4)
-            and ($5::text is null or external_uid = $5)
-          order by id desc
-          limit $6",
-        tenant.0,
-        before.map(|id| id.0),
-        filter.connector_id.map(|id| id.0),
-        filter.identity_id.map(|id| id.0),
-        filter.external_uid,
-        limit,
-    )
-    .fetch_all(tx)
-    .await
-    .map_err(db::failed)?;
+           from link",
+    );
+    filter.push(&mut query, tenant);
+    if let Some(before) = before {
+        query.push(" and id < ").push_bind(before.0);
+    }
+    query.push(" order by id desc limit ").push_bind(limit);
+    let rows: Vec<LinkRow> = query.build_query_as().fetch_all(tx).await.map_err(db::failed)?;
     Ok(rows.into_iter().map(Link::from).collect())
 }
 
 /// How many a list has, counted up to `most`.
 pub async fn count(tx: &mut PgConnection, tenant: TenantId, filter: &Filter, most: i64) -> Result<i64> {
-    sqlx::query_scalar!(
-        r#"select count(*) as "count!"
-             from (select from link
-                    where tenant_id = $1
-                      and ($2::uuid is null or connector_id = $2)
-                      and ($3::uuid is null or identity_id = $3)
-                      and ($4::text is null or external_uid = $4)
-                    limit $5) as counted"#,
-        tenant.0,
-        filter.connector_id.map(|id| id.0),
-        filter.identity_id.map(|id| id.0),
-        filter.external_uid,
-        most,
-    )
-    .fetch_one(tx)
-    .await
-    .map_err(db::failed)
+    let mut query = QueryBuilder::new("select count(*) from (select from link");
+    filter.push(&mut query, tenant);
+    query.push(" limit ").push_bind(most).push(") as counted");
+    query.build_query_scalar().fetch_one(tx).await.map_err(db::failed)
+}
+
+impl Filter {
+    /// Only the conditions that are asked for, so that each list has the plan of its own index.
+    fn push(&self, query: &mut QueryBuilder<Postgres>, tenant: TenantId) {
+        query.push(" where tenant_id = ").push_bind(tenant.0);
+        if let Some(connector) = self.connector_id {
+            query.push(" and connector_id = ").push_bind(connector.0);
+        }
+        if let Some(identity) = self.identity_id {
+            query.push(" and identity_id = ").push_bind(identity.0);
+        }
+        if let Some(uid) = &self.external_uid {
+            query.push(" and external_uid = ").push_bind(uid.clone());
+        }
+    }
 }
