@@ -11,8 +11,9 @@ use std::{
 
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
-    time::Instant,
+    time::{self, Instant},
 };
+use xavyo_core::connector::{FailureKind, TargetFailure};
 
 /// As many as the most calls at once that a connector's policy can ask for.
 const MAX_CONNECTIONS: usize = 64;
@@ -39,9 +40,12 @@ impl<C> Pool<C> {
     }
 
     /// Waits until fewer than the most connections are in use.
-    pub async fn place(&self) -> Place<'_, C> {
-        let permit = self.places.acquire().await.expect("the semaphore is never closed");
-        Place { pool: self, _permit: permit }
+    pub async fn place(&self, deadline: Instant) -> Result<Place<'_, C>, TargetFailure> {
+        let Ok(permit) = time::timeout_at(deadline, self.places.acquire()).await else {
+            let message = "every connection was in use until the time-out";
+            return Err(TargetFailure::new(FailureKind::Busy, "CONNECTIONS_IN_USE", message));
+        };
+        Ok(Place { pool: self, _permit: permit.expect("the semaphore is never closed") })
     }
 
     /// Closes what was idle for too long, and hands out the rest.
@@ -67,15 +71,29 @@ impl<C> Place<'_, C> {
 mod tests {
     use super::*;
 
+    async fn place<'a>(pool: &'a Pool<&'static str>) -> Place<'a, &'static str> {
+        pool.place(Instant::now() + Duration::from_secs(1)).await.unwrap()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_used_again_unless_it_was_idle_for_long() {
         let pool = Pool::new();
-        pool.place().await.put_back("first");
-        assert_eq!(pool.place().await.take_idle(), Some(("first", Duration::ZERO)));
-        assert_eq!(pool.place().await.take_idle(), None, "what is not put back is gone");
+        place(&pool).await.put_back("first");
+        assert_eq!(place(&pool).await.take_idle(), Some(("first", Duration::ZERO)));
+        assert_eq!(place(&pool).await.take_idle(), None, "what is not put back is gone");
 
-        pool.place().await.put_back("second");
-        tokio::time::advance(MAX_IDLE).await;
-        assert_eq!(pool.place().await.take_idle(), None);
+        place(&pool).await.put_back("second");
+        time::advance(MAX_IDLE).await;
+        assert_eq!(place(&pool).await.take_idle(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_finds_every_place_taken_until_his_deadline_is_told_to_come_again() {
+        let pool = Pool::<&str>::new();
+        let taken = futures::future::join_all((0..MAX_CONNECTIONS).map(|_| place(&pool))).await;
+        let refused = pool.place(Instant::now() + Duration::from_secs(1)).await.unwrap_err();
+        assert_eq!(refused.kind, FailureKind::Busy);
+        drop(taken);
+        assert!(pool.place(Instant::now()).await.is_ok());
     }
 }

@@ -115,7 +115,7 @@ impl Ldap {
     async fn session(&self) -> Result<Session<'_>, TargetFailure> {
         let deadline = self.deadline();
         let opened = time::timeout_at(deadline, async {
-            let place = self.pool.place().await;
+            let place = self.pool.place(deadline).await?;
             let connection = match self.idle_connection(&place, deadline).await {
                 Some(connection) => connection,
                 None => self.endpoint.connect(deadline).await?,

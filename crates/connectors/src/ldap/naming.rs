@@ -33,6 +33,12 @@ impl Ldap {
         }
     }
 
+    /// The update says something of the entry's name.
+    pub(super) fn may_rename(&self, update: &AccountUpdate) -> bool {
+        let is_name = |attribute: &String| attribute.eq_ignore_ascii_case(&self.settings.naming_attribute);
+        update.rename_to.is_some() || update.changes.keys().any(is_name)
+    }
+
     /// The new value of the naming attribute, if an update gives the entry one: by its new uid, or by setting that
     /// attribute to values without the present one. The entry stays where it is.
     pub(super) fn new_name(&self, dn: &Dn, update: &AccountUpdate) -> Result<Option<String>, TargetFailure> {

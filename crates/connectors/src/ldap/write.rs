@@ -4,6 +4,9 @@
 //! version where one is asked for. So a write goes to the name that is known, at once; if the entry is not that one any
 //! more, it is searched by its immutable id and the write follows it to its new name. Without assertions the entry is
 //! read just before, which leaves a moment between check and write.
+//!
+//! An update that changes both attributes and name is two requests, attributes first: when the second fails, the first
+//! stands. Both may be repeated.
 
 use ldap3::{LdapResult, Mod};
 use xavyo_core::{
@@ -64,7 +67,6 @@ impl Session<'_> {
         self.left(&dn, &result).await
     }
 
-    /// Attributes first, then the name: what is more likely to be refused is tried before the entry is touched.
     pub(super) async fn update(
         &self,
         ldap: &Ldap,
@@ -74,8 +76,13 @@ impl Session<'_> {
         let redaction = Redaction::of_changes(&update.changes);
         let mut dn = ldap.dn_of_key(&key.external_uid);
         let mut premise = Premise { key, if_version: update.if_version.as_deref() };
+        if ldap.may_rename(update) {
+            // The new name depends on the present one, which may be another than the one we knew.
+            dn = self.located(ldap, premise).await?;
+        }
         let renamed = ldap.new_name(&dn, update)?;
-        let mut edits = edits(ldap, update, renamed.is_some())?;
+        let name = dn.named_by(&ldap.settings.naming_attribute).filter(|_| renamed.is_some());
+        let mut edits = edits(ldap, update, name)?;
         if let Some(enabled) = update.enabled {
             edits.extend(self.state_edit(&dn, enabled).await?);
         }
@@ -88,8 +95,8 @@ impl Session<'_> {
             && dn.named_by(&ldap.settings.naming_attribute) != Some(&value)
         {
             let named = dn.parent().child(&ldap.settings.naming_attribute, &value);
-            let renamed =
-                self.write(ldap, dn.clone(), Step::Rename(named.rdn()), premise, &redaction).await?;
+            let step = Step::Rename(named.rdn());
+            let renamed = self.write(ldap, dn, step, premise, &redaction).await?;
             last = renamed.1;
             dn = renamed.0.parent().child(&ldap.settings.naming_attribute, &value);
         }
@@ -125,6 +132,9 @@ impl Session<'_> {
             dn = self.located(ldap, premise).await?;
         }
         for _ in 0..MOST_NAMES {
+            if matches!(&step, Step::Rename(rdn) if *rdn == dn.rdn()) {
+                return Ok((dn, None));
+            }
             let result = self.send(&dn, &step, premise).await?;
             match (result.rc, &mut step) {
                 (failure::SUCCESS, _) => return Ok((dn, Some(result))),
@@ -270,15 +280,20 @@ impl Edit {
     }
 }
 
-/// An update's changes as edits. The naming attribute's own value is the rename's business: what is left of it here
-/// are its further values.
-fn edits(ldap: &Ldap, update: &AccountUpdate, renamed: bool) -> Result<Vec<Edit>, TargetFailure> {
+/// An update's changes as edits. When a rename follows, the naming attribute's first value is its business; further
+/// values are set here, beside the present name, which the rename then takes away.
+fn edits(ldap: &Ldap, update: &AccountUpdate, name: Option<&str>) -> Result<Vec<Edit>, TargetFailure> {
     let is_name = |attribute: &str| attribute.eq_ignore_ascii_case(&ldap.settings.naming_attribute);
     let mut edits = Vec::new();
     for (attribute, change) in &update.changes {
         check_name(attribute)?;
         match change {
-            Change::Set(values) if renamed && is_name(attribute) && values.len() == 1 => {}
+            Change::Set(values) if name.is_some() && is_name(attribute) => {
+                let further = bytes(values)?.into_iter().chain(name.map(|name| name.as_bytes().to_vec()));
+                if values.len() > 1 {
+                    edits.push(Edit::Replace(attribute.clone(), further.collect()));
+                }
+            }
             Change::Set(values) => edits.push(Edit::Replace(attribute.clone(), bytes(values)?)),
             Change::Clear => edits.push(Edit::Replace(attribute.clone(), Values::new())),
             Change::Modify { add, remove } => {

@@ -1,7 +1,7 @@
 //! What directories alone show: limits and hidden subtrees, TLS, names, dropped connections.
 
 use ldap3::Ldap;
-use xavyo_connectors::{Connector, Options, Secrets, egress, open};
+use xavyo_connectors::{AccountUpdate, Connector, Options, Secrets, egress, open};
 use xavyo_core::{
     account::AccountKey,
     connector::{FailureKind, LdapSettings, LdapTls, Settings},
@@ -169,6 +169,21 @@ async fn setting_the_naming_attribute_renames_the_entry() {
     assert_eq!(renamed.immutable_id, made.immutable_id);
     let now = target.get(&made.key()).await.unwrap();
     assert_eq!(texts(&now.attributes, "uid"), ["ada.king"]);
+}
+
+#[tokio::test]
+async fn a_rename_alone_may_be_repeated_and_further_names_are_kept() {
+    let target = ldap().await;
+    let made = target.create("ada").await;
+    let rename = AccountUpdate { rename_to: Some("ada.king".into()), ..AccountUpdate::default() };
+    let first = target.connector.update(target.object_class, &made.key(), &rename).await.unwrap();
+    let again = target.connector.update(target.object_class, &made.key(), &rename).await.unwrap();
+    assert_eq!(again.key(), first.key());
+
+    let renamed = target.update(&made.key(), set("uid", &["countess", "lovelace"])).await.unwrap();
+    assert!(renamed.external_uid.starts_with("uid=countess,"));
+    let now = target.get(&renamed.key()).await.unwrap();
+    assert_eq!(texts(&now.attributes, "uid"), ["countess", "lovelace"]);
 }
 
 /// The entry was renamed, and its old name given to another, behind our back.

@@ -74,7 +74,7 @@ impl Postgres {
     async fn session(&self) -> Result<Session<'_>, TargetFailure> {
         let deadline = Instant::now() + self.server.timeout;
         let opened = time::timeout_at(deadline, async {
-            let place = self.pool.place().await;
+            let place = self.pool.place(deadline).await?;
             let mut connection = match self.idle_connection(&place).await {
                 Some(connection) => connection,
                 None => self.server.connect().await?,
