@@ -50,10 +50,6 @@ points! {
 }
 
 /// Passes a crash point.
-#[cfg_attr(
-    not(feature = "crash-points"),
-    expect(clippy::needless_pass_by_value, reason = "a point is a name")
-)]
 pub fn point(point: Point) {
     #[cfg(feature = "crash-points")]
     fail::fail_point!(point.name());

@@ -38,10 +38,8 @@ impl Listed<Uuid> {
         let size = usize::try_from(page.size).unwrap_or(usize::MAX);
         let has_more = items.len() > size;
         items.truncate(size);
-        let total = match page.count_total {
-            true => Some(Total::of(list::count(tx, tenant, filter).await?)),
-            false => None,
-        };
+        let counts = page.count_total;
+        let total = if counts { Some(Total::of(list::count(tx, tenant, filter).await?)) } else { None };
         Ok(Self { items, has_more, total })
     }
 

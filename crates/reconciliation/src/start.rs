@@ -27,7 +27,6 @@ use crate::{
 };
 
 /// Opens the service and starts its worker. Neither the database nor the other service is needed yet: they are waited for.
-#[expect(clippy::unused_async, reason = "the runtime starts both services in the same way")]
 pub async fn start(settings: Settings, runtime: &mut Runtime) -> Result<Service, StartError> {
     crash::arm();
     serve_as(Domain::Reconciliation);

@@ -76,7 +76,7 @@ fn action(action: StoredAction) -> pb::ReconciliationAction {
         performed_at: Some(time::to_pb(action.performed_at)),
         details: action.details.as_ref().map(json::to_struct),
         run_id: action.run_id.map(|id| id.to_string()),
-        hash: action.hash.map(Into::into),
-        previous_hash: action.previous_hash.map(Into::into),
+        hash: action.hash,
+        previous_hash: action.previous_hash,
     }
 }

@@ -6,7 +6,7 @@ use futures::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
 use uuid::Uuid;
-use xavyo_core::{error::Result, ids::RunId, run::ReconciliationMode};
+use xavyo_core::{discrepancy::DiscrepancyType, error::Result, ids::RunId, run::ReconciliationMode};
 use xavyo_runtime::Caller;
 use xavyo_wire::{
     Fields, Numbered, limits, page::Tokens, pb::common, pb::reconciliation as pb, report, run,
@@ -172,7 +172,7 @@ fn progress(id: RunId, sequence: i64, told: &ProgressTold) -> pb::RunProgress {
         phase: told.phase.number(),
         accounts_processed: told.accounts_processed,
         expected_total: told.expected_total,
-        found_by_type: report::named(&told.found.by_type, |kind| kind.name()),
+        found_by_type: report::named(&told.found.by_type, DiscrepancyType::name),
         accounts_per_second: told.accounts_per_second,
         eta_seconds: told.eta_seconds,
         sequence,

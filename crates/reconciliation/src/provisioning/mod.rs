@@ -181,5 +181,5 @@ fn lacks(part: &'static str) -> Error {
 
 /// A value in an answer that is not what the contract says.
 fn malformed(error: Error) -> Error {
-    Error::internal(format!("provisioning's answer is malformed: {error}"))
+    Error::new(Reason::Internal, "provisioning's answer is malformed").caused_by(error)
 }

@@ -38,7 +38,7 @@ use crate::{
 /// What a call has begun.
 pub(super) enum Begun {
     /// An earlier call of the same request id did; or it is a dry run.
-    Before(RemediationRecord),
+    Before(Box<RemediationRecord>),
     Now(Box<Intent>),
 }
 
@@ -50,6 +50,7 @@ pub(super) struct Intent {
     pub planned: Planned,
     pub session: Session,
     /// This process has it in hand for as long as this lives.
+    #[expect(dead_code, reason = "it is held, and let go when it is dropped")]
     pub held: Option<Arc<Held>>,
 }
 
@@ -79,7 +80,7 @@ impl Remediations {
         let mut tx = self.database.begin(tenant).await?;
         let earlier = request::recall(&mut tx, &self.clock, tenant, key.as_ref()).await?;
         if let Some(id) = earlier.and_then(|ids| ids.first().copied()) {
-            return Ok(Begun::Before(remediation::get(&mut tx, tenant, id).await?));
+            return Ok(Begun::Before(Box::new(remediation::get(&mut tx, tenant, id).await?)));
         }
         let found = discrepancy::lock(&mut tx, tenant, command.discrepancy_id).await?.discrepancy;
         if found.resolution_status != ResolutionStatus::Pending {
@@ -103,7 +104,7 @@ impl Remediations {
         if command.dry_run {
             action::insert(&mut tx, tenant, &self.action(&record, ActionResult::Success)).await?;
             db::commit(tx).await?;
-            return Ok(Begun::Before(record));
+            return Ok(Begun::Before(Box::new(record)));
         }
         let work = Work { tenant, kind: WorkKind::Remediation, id: record.id };
         let held = self.busy.begin(work).map(Arc::new);

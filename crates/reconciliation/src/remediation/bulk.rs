@@ -44,7 +44,7 @@ pub struct BulkOutcome {
 
 /// An item on its way.
 enum Item {
-    Done(RemediationRecord),
+    Done(Box<RemediationRecord>),
     Skipped(DiscrepancyId, String),
     UnderWay(Box<Intent>),
 }
@@ -125,7 +125,7 @@ impl Remediations {
             }
             Err(error) => {
                 let record = self.intent(caller, &remediate, &row, remedy);
-                Item::Done(failed(record, &error))
+                Item::Done(Box::new(failed(record, &error)))
             }
         }
     }
@@ -149,18 +149,23 @@ impl Remediations {
         let mut outcome = BulkOutcome::default();
         for item in items {
             match item {
-                Item::Done(record) => outcome.results.push(record),
+                Item::Done(record) => outcome.results.push(*record),
                 Item::Skipped(id, why) => outcome.skipped.push((id, why)),
-                Item::UnderWay(intent) => match ended.remove(&intent.record.discrepancy_id) {
-                    Some(record) => outcome.results.push(record),
-                    None => {
-                        let record = self.still_under_way(&intent).await;
-                        outcome.results.push(record.unwrap_or_else(|_| intent.record.clone()));
-                    }
-                },
+                Item::UnderWay(intent) => outcome.results.push(self.result_of(*intent, &mut ended).await),
             }
         }
         outcome
+    }
+
+    async fn result_of(
+        &self,
+        intent: Intent,
+        ended: &mut HashMap<DiscrepancyId, RemediationRecord>,
+    ) -> RemediationRecord {
+        if let Some(record) = ended.remove(&intent.record.discrepancy_id) {
+            return record;
+        }
+        self.still_under_way(&intent).await.unwrap_or(intent.record)
     }
 
     /// The records of those that have ended.
@@ -173,7 +178,7 @@ impl Remediations {
                 match carried {
                     Some(Ok(record)) => records.push(record),
                     Some(Err(error)) if !passes(&error) => {
-                        records.push(failed(intent.record.clone(), &error))
+                        records.push(failed(intent.record.clone(), &error));
                     }
                     Some(Err(_)) => {}
                     None => break,

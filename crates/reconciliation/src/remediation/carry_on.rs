@@ -2,7 +2,12 @@
 
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
-use xavyo_core::{Error, Reason, discrepancy::Discrepancy, error::Result, remediation::RemediationAction};
+use xavyo_core::{
+    Error, Reason,
+    discrepancy::Discrepancy,
+    error::Result,
+    remediation::{RemediationAction, RemediationDirection},
+};
 use xavyo_runtime::db;
 
 use super::{
@@ -28,7 +33,8 @@ impl Remediations {
     pub async fn carry_on(&self, work: Work, stop: &CancellationToken) -> Result<()> {
         let Some((record, found)) = self.take(work).await? else { return Ok(()) };
         let session = self.provisioning.session(work.tenant, record.requested_by, record.trace_id.as_deref());
-        let carried = stop.run_until_cancelled(self.step(work, &session, &record, &found)).await;
+        let step = Box::pin(self.step(work, &session, &record, &found));
+        let carried = stop.run_until_cancelled(step).await;
         match carried {
             Some(Ok(())) => Ok(()),
             None => self.leave(work.tenant, &record).await,
@@ -45,19 +51,15 @@ impl Remediations {
         if !run_work::claim(&mut tx, work, self.lease.worker).await? {
             return Ok(None);
         }
-        let taken = match remediation::claim(&mut tx, work.tenant, work.id).await? {
-            None => {
-                run_work::delete(&mut tx, work).await?;
-                None
-            }
-            Some(_) => {
-                let record = remediation::get(&mut tx, work.tenant, work.id).await?;
-                let found = discrepancy::get(&mut tx, work.tenant, record.discrepancy_id).await?;
-                Some((record, found.discrepancy))
-            }
-        };
+        if !remediation::claim(&mut tx, work.tenant, work.id).await? {
+            run_work::delete(&mut tx, work).await?;
+            db::commit(tx).await?;
+            return Ok(None);
+        }
+        let record = remediation::get(&mut tx, work.tenant, work.id).await?;
+        let found = discrepancy::get(&mut tx, work.tenant, record.discrepancy_id).await?;
         db::commit(tx).await?;
-        Ok(taken)
+        Ok(Some((record, found.discrepancy)))
     }
 
     async fn step(
@@ -129,7 +131,7 @@ fn shows_as_done(record: &RemediationRecord, error: &Error) -> bool {
     let needs_no_operation = match record.remedy.action {
         RemediationAction::Link | RemediationAction::Unlink | RemediationAction::InactivateIdentity => true,
         RemediationAction::Create | RemediationAction::Update => {
-            record.remedy.direction == xavyo_core::remediation::RemediationDirection::TargetToXavyo
+            record.remedy.direction == RemediationDirection::TargetToXavyo
         }
         RemediationAction::Delete => false,
     };

@@ -79,7 +79,7 @@ impl Remediations {
         deadline: Deadline,
     ) -> Result<RemediationRecord> {
         match self.begin(caller, &command, "RemediateDiscrepancy").await? {
-            Begun::Before(record) => Ok(record),
+            Begun::Before(record) => Ok(*record),
             Begun::Now(intent) => {
                 let done = self.spawn((*intent).clone());
                 match tokio::time::timeout_at(deadline.0, done).await {

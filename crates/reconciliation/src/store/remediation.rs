@@ -128,17 +128,16 @@ pub async fn find_last(
     Ok(records.into_iter().map(|record| (record.discrepancy_id, record)).collect())
 }
 
-/// Takes an unfinished remediation in hand; its new fence. None: it has finished.
-pub async fn claim(tx: &mut PgConnection, tenant: TenantId, id: Uuid) -> Result<Option<i64>> {
-    let fence = sqlx::query_scalar!(
+/// Takes an unfinished remediation in hand under a new fence. False: it has finished.
+pub async fn claim(tx: &mut PgConnection, tenant: TenantId, id: Uuid) -> Result<bool> {
+    let claimed = sqlx::query!(
         "update remediation
             set fence = fence + 1
-          where tenant_id = $1 and id = $2 and finished_at is null
-         returning fence",
+          where tenant_id = $1 and id = $2 and finished_at is null",
         tenant.0,
         id,
     );
-    fence.fetch_optional(tx).await.map_err(db::failed)
+    Ok(claimed.execute(tx).await.map_err(db::failed)?.rows_affected() == 1)
 }
 
 /// Notes the operation that does it, so that callers can be told.

@@ -159,9 +159,10 @@ impl Hand<'_> {
         received: i64,
     ) -> Result<()> {
         let complete = proof.complete && proof.count == received;
-        let evidence = match proof.count == received {
-            true => proof.evidence,
-            false => format!("{}; {} were sent and {received} received", proof.evidence, proof.count),
+        let evidence = if proof.count == received {
+            proof.evidence
+        } else {
+            format!("{}; {} were sent and {received} received", proof.evidence, proof.count)
         };
         self.record.proofs.push(ReadProof {
             side,

@@ -127,7 +127,7 @@ impl Engine {
         let work = held.work;
         let outcome = match work.kind {
             WorkKind::Run => self.conduct(work, &stop).await,
-            WorkKind::Remediation => self.remediations.carry_on(work, &stop).await,
+            WorkKind::Remediation => Box::pin(self.remediations.carry_on(work, &stop)).await,
         };
         if let Err(error) = outcome {
             tracing::warn!(%error, tenant = %work.tenant, id = %work.id, "work was interrupted");

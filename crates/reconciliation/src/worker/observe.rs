@@ -17,10 +17,9 @@ use xavyo_wire::{
 
 /// Loads one identity.
 pub(super) fn expect(matcher: &mut Matcher, account: &ExpectedAccount) -> Result<()> {
-    let keys: Option<Vec<CorrelationKey>> = match account.correlation_keys_unknown {
-        true => None,
-        false => Some(keys_of_pb(&account.correlation_keys)?),
-    };
+    let are_known = !account.correlation_keys_unknown;
+    let keys: Option<Vec<CorrelationKey>> =
+        if are_known { Some(keys_of_pb(&account.correlation_keys)?) } else { None };
     let rejected: Vec<AccountRef<'_>> = account.rejected_accounts.iter().map(rejected).collect();
     matcher.expect(Expectation {
         identity: identity(&account.identity_id)?,

@@ -3,17 +3,20 @@
 //! A finding is only acted on while it holds exactly as it was found: the person who decided saw these values and no
 //! others. Anything else is SUPERSEDED, and nothing is done.
 
+mod draft;
+#[cfg(test)]
+mod tests;
+
 use xavyo_core::{
     Error, Reason,
     account::{Account, AccountKey, AccountState},
-    change::{ACCOUNT_STATE, Change, Changes},
+    change::{ACCOUNT_STATE, Changes},
     comparison::{self, Difference},
     connector::Authority,
-    digest,
     discrepancy::{Discrepancy, DiscrepancyType},
     error::Result,
     ids::IdentityId,
-    operation::{OperationType, Precondition},
+    operation::Precondition,
     remediation::{RemediationAction, RemediationDirection, Remedy},
     value::{Attributes, Value},
 };
@@ -83,7 +86,10 @@ fn of_missing(action: RemediationAction, facts: &Facts) -> Result<Plan> {
     }
     match action {
         RemediationAction::InactivateIdentity => Ok(Plan::Inactivate(identity)),
-        _ => Ok(create(identity, Precondition { linked: Some(false), ..active() })),
+        _ => Ok(Plan::Operate(draft::create(
+            identity,
+            Precondition { linked: Some(false), ..draft::active() },
+        ))),
     }
 }
 
@@ -96,8 +102,8 @@ fn of_deleted(action: RemediationAction, facts: &Facts) -> Result<Plan> {
     match action {
         RemediationAction::InactivateIdentity => Ok(Plan::Inactivate(identity)),
         RemediationAction::Unlink => Ok(Plan::Unlink(link)),
-        _ if pair.should_have == Some(true) => Ok(create(identity, active())),
-        _ => Ok(create(identity, Precondition::default())),
+        _ if pair.should_have == Some(true) => Ok(Plan::Operate(draft::create(identity, draft::active()))),
+        _ => Ok(Plan::Operate(draft::create(identity, Precondition::default()))),
     }
 }
 
@@ -120,17 +126,10 @@ fn of_mismatch(
         attribute_change(attribute, facts, pair, live, is_same)?
     };
     match (action, direction) {
-        (RemediationAction::Delete, _) => Ok(delete(Some(identity), live)),
+        (RemediationAction::Delete, _) => Ok(Plan::Operate(draft::delete(Some(identity), live))),
         (_, RemediationDirection::TargetToXavyo) => set_identity(identity, attribute, facts, live),
         (_, RemediationDirection::XavyoToTarget) => {
-            let linked = Precondition { linked: Some(true), ..premise(live, &payload) };
-            Ok(Plan::Operate(Draft {
-                operation_type: OperationType::Update,
-                identity_id: Some(identity),
-                target_uid: None,
-                payload,
-                precondition: linked,
-            }))
+            Ok(Plan::Operate(draft::update(&facts.program, identity, live, payload)))
         }
     }
 }
@@ -143,8 +142,8 @@ fn of_unowned(action: RemediationAction, facts: &Facts) -> Result<Plan> {
             let (identity, _) = identity(facts)?;
             Ok(Plan::Reject { identity, account: free_for(identity, facts)?.key() })
         }
-        RemediationAction::Delete => Ok(delete(None, unowned(facts)?)),
-        RemediationAction::Update => disable(unowned(facts)?),
+        RemediationAction::Delete => Ok(Plan::Operate(draft::delete(None, unowned(facts)?))),
+        RemediationAction::Update => disable(facts),
         RemediationAction::Create | RemediationAction::InactivateIdentity => adopt(facts, unowned(facts)?),
     }
 }
@@ -176,7 +175,7 @@ fn state_change(discrepancy: &Discrepancy, pair: &Pair, live: &Account) -> Resul
         Some(AccountState::Enabled) => AccountState::Enabled,
         Some(AccountState::Disabled | AccountState::Absent) | None => AccountState::Disabled,
     };
-    Ok(to_state(state))
+    Ok(draft::to_state(state))
 }
 
 fn attribute_change(
@@ -223,60 +222,12 @@ fn adopt(facts: &Facts, account: &Account) -> Result<Plan> {
     Ok(Plan::Adopt { attributes, account: account.key() })
 }
 
-fn create(identity: IdentityId, precondition: Precondition) -> Plan {
-    Plan::Operate(Draft {
-        operation_type: OperationType::Create,
-        identity_id: Some(identity),
-        target_uid: None,
-        payload: Changes::new(),
-        precondition,
-    })
-}
-
-fn delete(identity: Option<IdentityId>, account: &Account) -> Plan {
-    Plan::Operate(Draft {
-        operation_type: OperationType::Delete,
-        identity_id: identity,
-        target_uid: Some(account.external_uid.clone()),
-        payload: Changes::new(),
-        precondition: Precondition {
-            immutable_id: account.immutable_id.clone(),
-            linked: identity.map(|_| true),
-            ..Precondition::default()
-        },
-    })
-}
-
-fn disable(account: &Account) -> Result<Plan> {
+fn disable(facts: &Facts) -> Result<Plan> {
+    let account = unowned(facts)?;
     if account.state() == AccountState::Disabled {
         return Err(no_longer("the account is disabled by now"));
     }
-    let payload = to_state(AccountState::Disabled);
-    Ok(Plan::Operate(Draft {
-        operation_type: OperationType::Update,
-        identity_id: None,
-        target_uid: Some(account.external_uid.clone()),
-        precondition: premise(account, &payload),
-        payload,
-    }))
-}
-
-fn to_state(state: AccountState) -> Changes {
-    Changes::from([(ACCOUNT_STATE.to_owned(), Change::Set(vec![Value::from(state.name())]))])
-}
-
-/// The account is still this one, and shows what was seen of the attributes that are written.
-fn premise(account: &Account, payload: &Changes) -> Precondition {
-    let shown = digest::shown(account, payload.keys().map(String::as_str));
-    Precondition {
-        immutable_id: account.immutable_id.clone(),
-        attributes_digest: Some(shown.to_string()),
-        ..Precondition::default()
-    }
-}
-
-fn active() -> Precondition {
-    Precondition { identity_active: Some(true), ..Precondition::default() }
+    Ok(Plan::Operate(draft::disable(&facts.program, account)))
 }
 
 fn identity(facts: &Facts) -> Result<(IdentityId, &Pair)> {
@@ -308,8 +259,8 @@ fn owned_by(owner: Option<IdentityId>, facts: &Facts) -> Result<&Account> {
 }
 
 fn check_unprotected(pair: &Pair) -> Result<()> {
-    match pair.is_protected {
-        true => Err(Error::new(Reason::ProtectedAccount, "the account is protected")),
-        false => Ok(()),
+    if pair.is_protected {
+        return Err(Error::new(Reason::ProtectedAccount, "the account is protected"));
     }
+    Ok(())
 }
