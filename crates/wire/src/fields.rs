@@ -64,17 +64,19 @@ impl Fields {
         self.violations.push(Violation { field, expected: expected.into() });
     }
 
-    /// Takes the violations of a part that was parsed elsewhere; another error passes through.
-    pub fn absorb<T: Default>(&mut self, parsed: Result<T>) -> Result<T> {
-        match parsed {
-            Err(error) if !error.violations.is_empty() => {
-                for violation in error.violations {
-                    self.refuse(&violation.field, violation.expected);
-                }
-                Ok(T::default())
-            }
-            other => other,
+    /// A part that was parsed elsewhere; its violations are taken over. None only where it was refused.
+    pub fn take<T>(&mut self, parsed: Result<T>) -> Option<T> {
+        let error = match parsed {
+            Ok(part) => return Some(part),
+            Err(error) => error,
+        };
+        if error.violations.is_empty() {
+            self.refuse("", error.message);
         }
+        for violation in error.violations {
+            self.refuse(&violation.field, violation.expected);
+        }
+        None
     }
 
     /// A hyphenated UUID, in either case.
@@ -213,6 +215,17 @@ mod tests {
         let mut fields = Fields::default();
         let id: ConnectorId = fields.id("id", "00000000-0000-0000-0000-00000000000A");
         assert_eq!(fields.finish(id).unwrap().0, Uuid::from_u128(10));
+    }
+
+    #[test]
+    fn a_part_parsed_elsewhere_is_refused_at_its_place() {
+        let mut fields = Fields::default();
+        fields.within("mapping", |fields| {
+            assert_eq!(fields.take(Ok(1)), Some(1));
+            assert_eq!(fields.take::<()>(Err(Error::invalid("scope", "CEL"))), None);
+            assert_eq!(fields.take::<()>(Err(Error::new(Reason::RemediationNotAllowed, "no"))), None);
+        });
+        assert_eq!(paths(&fields.finish(()).unwrap_err()), ["mapping.scope", "mapping"]);
     }
 
     #[test]

@@ -24,6 +24,6 @@ pub use connector::{object_type, policy, settings};
 pub use fields::Fields;
 pub use numbers::Numbered;
 pub use provisioning::{account, conflict, identity, link, operation, reads};
-pub use reconciliation::{discrepancy, remediation, report, run};
+pub use reconciliation::{discrepancy, remediation, report, run, schedule};
 pub use status::status;
 pub use values::{change, json, time, value};

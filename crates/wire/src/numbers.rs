@@ -12,6 +12,7 @@ use xavyo_core::{
     operation::{HoldReason, OperationStatus, OperationType},
     remediation::{RemediationAction, RemediationDirection},
     run::{PauseReason, Phase, ReconciliationMode, RunStatus},
+    schedule::ScheduleFrequency,
 };
 
 use crate::pb::{common, provisioning, reconciliation};
@@ -84,6 +85,7 @@ numbered! {
     Phase = reconciliation::RunPhase { Prepare, Read, Compare, Guard, Remediate, Report }
     PauseReason = reconciliation::PauseReason { User, Guard, Connector }
     ResolutionStatus = reconciliation::ResolutionStatus { Pending, Resolved, Ignored }
+    ScheduleFrequency = reconciliation::ScheduleFrequency { Hourly, Daily, Weekly, Monthly, Cron }
 }
 
 #[cfg(test)]

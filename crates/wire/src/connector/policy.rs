@@ -208,8 +208,7 @@ fn remedies_of_pb(
         let remedy = fields.within(&path, |fields| {
             let action = fields.choice("action", policy.action)?;
             let direction = fields.optional_choice("direction", Some(policy.direction));
-            let chosen = remediation::choose_for_type(kind, action, direction);
-            chosen.map_err(|error| fields.refuse("", error.message)).ok()
+            fields.take(remediation::choose_for_type(kind, action, direction))
         });
         remedies.extend(remedy.map(|remedy| (kind, remedy)));
     }

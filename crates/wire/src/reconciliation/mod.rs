@@ -4,3 +4,4 @@ pub mod discrepancy;
 pub mod remediation;
 pub mod report;
 pub mod run;
+pub mod schedule;
