@@ -79,6 +79,8 @@ reasons! {
     InUse "IN_USE" FailedPrecondition,
     /// The target changed since the premise was stated; nothing was done.
     PremiseGone "PREMISE_GONE" FailedPrecondition,
+    /// The operation that was to do it was cancelled before it did.
+    OperationCancelled "OPERATION_CANCELLED" FailedPrecondition,
     /// The guard holds the plan until somebody approves exactly it; the facts name its digest.
     ApprovalRequired "APPROVAL_REQUIRED" FailedPrecondition,
     /// The conflict's operations cannot be brought to this outcome now; the facts name those possible.
