@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use indicatif::HumanCount;
 use xavyo_wire::pb::{
     common::{DiscrepancyType, RemediationAction},
+    provisioning::{GetIdentityRequest, get_identity_request},
     reconciliation::{
         BulkRemediateDiscrepanciesRequest, Discrepancy, ListDiscrepanciesRequest, PreviewRemediationRequest,
         RemediationItem, ResolutionStatus,
@@ -17,6 +18,8 @@ use crate::{api::Api, drift::TYPES, story};
 /// The most that one call takes.
 const BULK: usize = 100;
 const PAGE: i32 = 1_000;
+/// How much of a preview is shown.
+const LINE: usize = 110;
 const GLANCE: Duration = Duration::from_millis(100);
 /// How long the rest may take to end after the last call.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -70,31 +73,62 @@ fn item(discrepancy: &Discrepancy) -> Result<RemediationItem> {
 async fn preview_each_type(api: &Api, open: &[Discrepancy]) -> Result<()> {
     story::chapter("What would be done, one of each");
     for (discrepancy_type, name) in TYPES {
-        let Some(first) = open.iter().find(|found| found.discrepancy_type() == discrepancy_type) else {
-            continue;
-        };
-        let item = item(first)?;
-        let request = PreviewRemediationRequest {
-            discrepancy_id: item.discrepancy_id,
-            action: item.action,
-            direction: item.direction,
-            identity_id: item.identity_id,
-            external_uid: item.external_uid,
-        };
-        let answer = api.discrepancies.clone().preview_remediation(request).await?.into_inner();
-        let preview = answer.preview.context("the answer has the preview")?;
-        if let Some(refusal) = preview.refused_message {
-            bail!("the remediation of a {name} would be refused: {refusal}");
+        if let Some(first) = open.iter().find(|found| found.discrepancy_type() == discrepancy_type) {
+            let line = format!("{name:<10} {}", preview(api, first).await?);
+            story::tell(&console::truncate_str(&line, LINE, "…"));
         }
-        let action = preview.action().as_str_name().trim_start_matches("REMEDIATION_ACTION_").to_lowercase();
-        let changes =
-            preview.changes.map(|changes| serde_json::to_string(&changes)).transpose()?.unwrap_or_default();
-        let about = first.external_uid.clone().or(first.identity_id.clone()).unwrap_or_default();
-        let line = format!("{name:<10} {action:<8} {about} {changes}");
-        story::tell(&console::truncate_str(&line, 110, "…"));
     }
     story::tell("");
     Ok(())
+}
+
+/// `update elif.lovelace: title "Chief everything officer" → "Designer"`.
+async fn preview(api: &Api, discrepancy: &Discrepancy) -> Result<String> {
+    let item = item(discrepancy)?;
+    let account = discrepancy.external_uid.clone().or(item.external_uid.clone());
+    let request = PreviewRemediationRequest {
+        discrepancy_id: item.discrepancy_id,
+        action: item.action,
+        direction: item.direction,
+        identity_id: item.identity_id,
+        external_uid: item.external_uid,
+    };
+    let answer = api.discrepancies.clone().preview_remediation(request).await?.into_inner();
+    let preview = answer.preview.context("the answer has the preview")?;
+    if let Some(refusal) = preview.refused_message {
+        bail!("a remediation would be refused: {refusal}");
+    }
+    let subject = match (account, &discrepancy.identity_id) {
+        (Some(account), _) => account,
+        (None, Some(identity_id)) => username(api, identity_id).await?,
+        (None, None) => String::new(),
+    };
+    let action = preview.action().as_str_name().trim_start_matches("REMEDIATION_ACTION_").to_lowercase();
+    Ok(format!("{action} {subject}: {}", in_words(&serde_json::to_value(preview.changes)?)))
+}
+
+async fn username(api: &Api, identity_id: &str) -> Result<String> {
+    let request =
+        GetIdentityRequest { key: Some(get_identity_request::Key::IdentityId(identity_id.to_owned())) };
+    let identity =
+        api.identities.clone().get_identity(request).await?.into_inner().identity.unwrap_or_default();
+    Ok(serde_json::to_value(identity.attributes)?["username"].as_str().unwrap_or(identity_id).to_owned())
+}
+
+/// `title "Chief everything officer" → "Designer"`, the first of several.
+fn in_words(changes: &serde_json::Value) -> String {
+    // What is no value, a link, is said by the action already.
+    let mut changes =
+        changes.as_object().into_iter().flatten().filter(|(_, change)| !change["to"].is_object());
+    let Some((name, change)) = changes.next() else { return "nothing to write".to_owned() };
+    let first = match &change["from"] {
+        serde_json::Value::Null => format!("{name} {}", change["to"]),
+        before => format!("{name} {before} → {}", change["to"]),
+    };
+    match changes.count() {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }
 
 async fn remediate(api: &Api, chunk: &[Discrepancy]) -> Result<()> {
