@@ -12,6 +12,7 @@ pub mod directory;
 pub mod keys;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod service;
 pub mod slapd;
 pub mod stack;
