@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::{lint, sqlx, terminal, test};
+use crate::{lint, program::run_program, sqlx, terminal, test};
 
 struct Step {
     name: &'static str,
@@ -13,10 +13,16 @@ struct Step {
     run: fn() -> Result<()>,
 }
 
-const STEPS: [Step; 3] = [
+const STEPS: [Step; 5] = [
     Step { name: "lint", budget: minutes(5), run: lint::run },
     Step { name: "sqlx --check", budget: minutes(3), run: sqlx::check },
     Step { name: "test", budget: minutes(5), run: || test::run(None) },
+    Step { name: "demo", budget: minutes(1), run: || run_program("xavyo-demo", &["--json"]) },
+    Step {
+        name: "demo --ldap",
+        budget: minutes(1),
+        run: || run_program("xavyo-demo", &["--ldap", "--json"]),
+    },
 ];
 
 pub fn run() -> Result<()> {

@@ -20,8 +20,17 @@ pub fn run(command: &mut Command) -> Result<()> {
 
 /// Builds the services and the sandbox, and turns into the sandbox's program: signals and the terminal are its own.
 pub fn become_program(name: &str, arguments: &[&str]) -> Result<()> {
+    let mut command = built(name)?;
+    let failure = command.args(arguments).exec();
+    Err(failure).with_context(|| format!("cannot run {name}"))
+}
+
+/// Builds them, and runs the sandbox's program to its end.
+pub fn run_program(name: &str, arguments: &[&str]) -> Result<()> {
+    run(built(name)?.args(arguments))
+}
+
+fn built(name: &str) -> Result<Command> {
     cargo::build()?;
-    let path = workspace::binaries()?.join(name);
-    let failure = Command::new(&path).args(arguments).exec();
-    Err(failure).with_context(|| format!("cannot run {}", path.display()))
+    Ok(Command::new(workspace::binaries()?.join(name)))
 }

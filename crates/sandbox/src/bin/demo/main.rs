@@ -19,7 +19,7 @@ mod target;
 
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::Parser;
 use serde_json::json;
 use xavyo_sandbox::{
@@ -68,7 +68,7 @@ async fn main() -> Result<()> {
 
     let outcome = tokio::select! {
         outcome = play(&arguments, &stack, &target) => outcome?,
-        interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
     };
     stack.stop()?;
     story::end(began.elapsed());
