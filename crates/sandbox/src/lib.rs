@@ -10,6 +10,7 @@
 
 pub mod directory;
 pub mod keys;
+pub mod ledger;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

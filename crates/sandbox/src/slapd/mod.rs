@@ -37,7 +37,7 @@ pub const PEOPLE: &str = "ou=people,dc=example,dc=org";
 pub const CONNECTOR_DN: &str = "cn=connector,dc=example,dc=org";
 const ADMINISTRATOR_DN: &str = "cn=administrator,dc=example,dc=org";
 /// Where the ledger's entries are, if there is one.
-const LEDGER: &str = "cn=ledger";
+pub const LEDGER: &str = "cn=ledger";
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 const STOP_LIMIT: Duration = Duration::from_secs(10);
