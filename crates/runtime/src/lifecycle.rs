@@ -121,7 +121,7 @@ impl Signals {
 }
 
 /// An error with everything below it, in one line. Some errors print their source themselves: it is not said twice.
-pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
+pub fn with_sources(error: &dyn std::error::Error) -> String {
     let below = std::iter::successors(error.source(), |error| error.source());
     below.map(ToString::to_string).fold(error.to_string(), |line, source| {
         if line.ends_with(&source) { line } else { format!("{line}: {source}") }

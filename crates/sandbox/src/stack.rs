@@ -96,7 +96,8 @@ impl Ground {
         self.directory.path()
     }
 
-    /// Another replica of provisioning. `more` is added to its environment and wins over what stands there.
+    /// Another replica of provisioning. `more` is added to its environment and wins over what stands there; an empty
+    /// value takes a variable away.
     pub async fn start_provisioning(&self, replica: &str, more: &[(&str, &str)]) -> Result<Service> {
         let mut environment = self.environment(&self.provisioning)?;
         for allowed in ["XAVYO_ALLOW_MEMORY", "XAVYO_ALLOW_CLEAR_TEXT", "XAVYO_ALLOW_SOCKETS"] {
@@ -153,7 +154,10 @@ impl std::fmt::Debug for Ground {
 }
 
 fn set(environment: &mut Vec<(String, String)>, name: &str, value: &str) {
-    environment.push((name.to_owned(), value.to_owned()));
+    environment.retain(|(known, _)| known != name);
+    if !value.is_empty() {
+        environment.push((name.to_owned(), value.to_owned()));
+    }
 }
 
 fn text(path: PathBuf) -> Result<String> {

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 use xavyo_core::{error::Result, ids::TenantId};
-use xavyo_runtime::db;
+use xavyo_runtime::{db, lifecycle::with_sources};
 
 use super::Engine;
 use crate::{
@@ -31,7 +31,7 @@ impl Engine {
         let mut round = 0;
         while !stop.is_cancelled() {
             if let Err(error) = self.housekeeping_step(round % SLOW_EVERY == 0).await {
-                tracing::warn!(%error, "housekeeping failed");
+                tracing::warn!(error = with_sources(&error), "housekeeping failed");
             }
             round = round.wrapping_add(1);
             tokio::select! {

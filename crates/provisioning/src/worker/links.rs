@@ -1,6 +1,8 @@
 //! What completed operations mean for links: an account that was created or adopted is linked, one that is gone is
 //! unlinked, one that we disabled is marked so. All in the recording transaction.
 
+use std::collections::BTreeMap;
+
 use sqlx::PgConnection;
 use xavyo_core::{
     account::AccountKey,
@@ -91,10 +93,11 @@ pub async fn write(
     if changes.is_empty() {
         return Ok(());
     }
-    let mut saved = Vec::new();
+    // Several operations of one lane may stand in a batch: the last word on an account counts.
+    let mut saved: BTreeMap<(String, String, IdentityId), LinkUpsert> = BTreeMap::new();
+    let mut names: BTreeMap<Alias, LaneId> = BTreeMap::new();
     let mut gone = Vec::new();
     let mut events = Vec::new();
-    let mut names = Vec::new();
     for change in changes {
         let key = |account: &AccountKey| uid_key(&target.connector.settings, &account.external_uid);
         match &change.after {
@@ -102,7 +105,7 @@ pub async fn write(
                 names.extend(aliases(&change, account, &key(account), Some(*identity)));
                 let link = upsert(clock, &change, *identity, account, key(account), *disabled_by_us);
                 events.extend(linked_events(&change, &link));
-                saved.push(link);
+                saved.insert((link.object_class.clone(), link.intent.clone(), *identity), link);
             }
             After::Unlinked(link) => {
                 events.push(event(&change, link.id, link.identity_id, &link.account, "unlinked"));
@@ -111,6 +114,8 @@ pub async fn write(
             After::Named(account) => names.extend(aliases(&change, account, &key(account), None)),
         }
     }
+    let saved: Vec<LinkUpsert> = saved.into_values().collect();
+    let names: Vec<(Alias, LaneId)> = names.into_iter().collect();
     link::delete_all(tx, tenant, &gone).await?;
     link::save_all(tx, tenant, &saved).await?;
     link::insert_events(tx, clock, tenant, &events).await?;

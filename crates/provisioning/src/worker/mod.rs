@@ -28,7 +28,7 @@ use std::{
 use tokio::{sync::Notify, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 use xavyo_core::{error::Result, ids::WorkerId};
-use xavyo_runtime::{Clock, Database, Tasks};
+use xavyo_runtime::{Clock, Database, Tasks, lifecycle::with_sources};
 
 use self::lease::Lease;
 use crate::{
@@ -93,7 +93,7 @@ impl Engine {
         let mut working = JoinSet::new();
         while !stop.is_cancelled() {
             if let Err(error) = self.step(&mut working, &stop).await {
-                tracing::warn!(%error, "looking for work failed");
+                tracing::warn!(error = with_sources(&error), "looking for work failed");
             }
             tokio::select! {
                 () = self.nudge.0.notified() => {}
@@ -130,7 +130,8 @@ impl Engine {
             let stop = stop.clone();
             working.spawn(async move {
                 if let Err(error) = engine.drain(pair, stop).await {
-                    tracing::warn!(%error, tenant = %pair.tenant, connector = %pair.connector, "a pair failed");
+                    let error = with_sources(&error);
+                    tracing::warn!(error, tenant = %pair.tenant, connector = %pair.connector, "a pair failed");
                     time::sleep(engine.limits.poll).await;
                 }
                 engine.end(pair);

@@ -5,12 +5,13 @@ use std::{collections::HashMap, sync::Arc};
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use xavyo_core::{
+    Kind,
     connector::{FailureKind, Mode},
     error::Result,
     ids::IdentityId,
     mapping::References,
 };
-use xavyo_runtime::db;
+use xavyo_runtime::{db, lifecycle::with_sources};
 
 use super::{
     Engine,
@@ -91,15 +92,39 @@ impl Engine {
             .buffer_unordered(at_once)
             .ready_chunks(RECORDED_AT_ONCE);
         let mut health = Health::Serves;
+        let mut lost = None;
         while let Some(batch) = executed.next().await {
-            let ours =
-                record::record(&self.database, &self.clock, self.lease.worker, pair, target, &batch).await?;
-            if ours < batch.len() {
-                tracing::warn!(lost = batch.len() - ours, connector = %pair.connector, "lanes were taken over");
-            }
             health = batch.iter().map(health_after).fold(health, worse);
+            // Calls that are under way are let end, whatever became of recording others.
+            if let Err(error) = self.record(pair, target, &batch).await {
+                lost = Some(error);
+            }
         }
-        Ok(health)
+        match lost {
+            Some(error) => Err(error),
+            None => Ok(health),
+        }
+    }
+
+    /// Records a batch. While the database is away the outcomes are kept and tried again, for as long as the lease
+    /// lasts; what cannot be recorded stays claimed, and is taken over as unknown.
+    async fn record(&self, pair: Pair, target: &OpenTarget, batch: &[Executed]) -> Result<()> {
+        loop {
+            let recorded =
+                record::record(&self.database, &self.clock, self.lease.worker, pair, target, batch).await;
+            match recorded {
+                Ok(ours) if ours < batch.len() => {
+                    tracing::warn!(lost = batch.len() - ours, connector = %pair.connector, "lanes were taken over");
+                    return Ok(());
+                }
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == Kind::Unavailable && self.lease.is_held() => {
+                    tracing::warn!(error = with_sources(&error), "outcomes wait for the database");
+                    tokio::time::sleep(self.limits.poll).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The other accounts of the claims' identities, where the mapping refers to them.

@@ -11,7 +11,7 @@ use xavyo_core::{
     error::Result,
     operation::{Event, Operation, OperationStatus},
 };
-use xavyo_runtime::db;
+use xavyo_runtime::{db, lifecycle::with_sources};
 
 use super::Engine;
 use crate::{
@@ -43,7 +43,7 @@ impl Engine {
     pub(super) async fn run_probes(self, stop: CancellationToken) -> Result<()> {
         while !stop.is_cancelled() {
             if let Err(error) = self.probe_step().await {
-                tracing::warn!(%error, "probing failed");
+                tracing::warn!(error = with_sources(&error), "probing failed");
             }
             tokio::select! {
                 () = time::sleep(LOOK) => {}

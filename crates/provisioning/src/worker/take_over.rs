@@ -33,16 +33,24 @@ const AT_ONCE: i64 = 200;
 const LEASE_LOST: &str = "LEASE_LOST";
 
 impl Engine {
-    /// Frees the lanes of a pair that dead workers hold. Where a late call could still do harm, only after the call's
-    /// own time-out.
+    /// Frees the lanes of a pair that dead workers hold, and those that this process claimed without learning of it or
+    /// could not record: called before the first claim of a drain, when it has none in hand. Where a dead worker's late
+    /// call could still do harm, only after the call's own time-out.
     pub(super) async fn take_over(&self, pair: Pair, target: &OpenTarget) -> Result<usize> {
         let guarded = target.target.capabilities().versions;
         let grace = if guarded { 0 } else { target.connector.policies.call_timeout.0 };
         let mut total = 0;
         loop {
             let mut tx = self.database.begin(pair.tenant).await?;
-            let lanes =
-                lane::lock_abandoned(&mut tx, pair.tenant, pair.connector, f64::from(grace), AT_ONCE).await?;
+            let lanes = lane::lock_abandoned(
+                &mut tx,
+                pair.tenant,
+                pair.connector,
+                self.lease.worker,
+                f64::from(grace),
+                AT_ONCE,
+            )
+            .await?;
             if lanes.is_empty() {
                 return Ok(total);
             }

@@ -325,12 +325,14 @@ pub async fn refresh(
     Ok(())
 }
 
-/// Locks the lanes of a connector that dead workers hold: those without a row, and those whose lease ended more than
-/// `grace_seconds` ago (the time that a call of theirs may still take to arrive).
+/// Locks the lanes of a connector that nobody works on any more: those of dead workers (without a row, or with a lease
+/// that ended more than `grace_seconds` ago: the time that a call of theirs may still take to arrive), and those of
+/// `worker` itself, which calls this while it has none of the connector's lanes in hand.
 pub async fn lock_abandoned(
     tx: &mut PgConnection,
     tenant: TenantId,
     connector: ConnectorId,
+    worker: WorkerId,
     grace_seconds: f64,
     limit: i64,
 ) -> Result<Vec<Lane>> {
@@ -340,15 +342,17 @@ pub async fn lock_abandoned(
                 worker_id, claimed_from, claimed_through, claimed_at
            from lane
           where tenant_id = $1 and connector_id = $2 and worker_id is not null
-            and not exists (
-                select from worker
-                 where worker.id = lane.worker_id
-                   and worker.lease_until > now() - make_interval(secs => $3))
+            and (worker_id = $3
+                 or not exists (
+                    select from worker
+                     where worker.id = lane.worker_id
+                       and worker.lease_until > now() - make_interval(secs => $4)))
           order by id
-          limit $4
+          limit $5
             for no key update skip locked",
         tenant.0,
         connector.0,
+        worker.0,
         grace_seconds,
         limit,
     )

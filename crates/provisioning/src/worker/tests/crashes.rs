@@ -116,3 +116,13 @@ async fn of_several_updates_the_prefix_that_shows_is_not_written_again() {
     }
     assert_eq!(bench.writes(), ["create:ann", "update:ann", "update:ann", "update:ann"], "each once (Q5)");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_whose_commit_was_not_learned_of_is_taken_over_by_its_own_worker_fault_23() {
+    let bench = Bench::new().await;
+    let id = bench.create("ann").await;
+    bench.claim(&bench.engine).await;
+    bench.drain().await;
+    assert_eq!(bench.status(id).await, OperationStatus::Completed);
+    assert_eq!(bench.path(id).await, "pending in_progress pending in_progress completed");
+}

@@ -104,3 +104,14 @@ async fn statistics_equal_the_counts_of_the_rows_q13() {
     let folded = bench.operations.statistics(&bench.caller, None).await.unwrap();
     assert_eq!(folded, statistics, "folding changes no number");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_updates_of_an_unlinked_account_are_recorded_together() {
+    let bench = Bench::new().await;
+    bench.create("ann").await;
+    let ids = [bench.update("ann", "1@x").await, bench.update("ann", "2@x").await];
+    bench.drain().await;
+    for id in ids {
+        assert_eq!(bench.path(id).await, "pending in_progress completed");
+    }
+}
