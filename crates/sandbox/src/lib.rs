@@ -8,6 +8,7 @@
 //! Begin with [`stack::Stack`], the whole; or with [`postgres::Postgres`] and [`postgres::Database`], a fresh database
 //! of one service for the test of a store.
 
+pub mod checker;
 pub mod directory;
 pub mod keys;
 pub mod ledger;
