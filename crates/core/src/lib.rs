@@ -20,9 +20,7 @@
 //! what the code does.
 
 pub mod account;
-pub mod account_state;
 pub mod cause;
-pub mod change;
 pub mod classification;
 pub mod comparison;
 pub mod conflict;
@@ -30,21 +28,14 @@ pub mod connector;
 pub mod correlation;
 pub mod digest;
 pub mod discrepancy;
-pub mod dn;
-pub mod effect;
 pub mod error;
-pub mod fingerprint;
 pub mod guard;
 pub mod identity;
 pub mod ids;
-pub mod lane;
-pub mod link;
 pub mod mapping;
 mod names;
 pub mod operation;
 pub mod remediation;
-pub mod report;
-pub mod retry;
 pub mod role;
 pub mod run;
 pub mod schedule;
@@ -52,4 +43,9 @@ pub mod schedule;
 mod tables;
 pub mod value;
 
+// Folders group what belongs to one noun; paths stay flat.
+pub use account::{link, state as account_state};
+pub use discrepancy::{fingerprint, report};
 pub use error::{Error, Kind, Reason, Violation};
+pub use operation::{effect, lane, retry};
+pub use value::{change, dn};

@@ -3,6 +3,9 @@
 //! JSON keeps every type apart: text is a string, integers and doubles are numbers, binary is `{"base64": "…"}` and a
 //! timestamp is `{"timestamp": "…"}` (RFC 3339).
 
+pub mod change;
+pub mod dn;
+
 use std::collections::BTreeMap;
 
 use base64::{Engine, prelude::BASE64_STANDARD};

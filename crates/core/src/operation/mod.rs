@@ -3,6 +3,10 @@
 //! Begin with [`OperationStatus::after`]: the table of moves. A worker makes the moves of what it has claimed, an RPC
 //! those of what nobody has claimed; both ask this table first.
 
+pub mod effect;
+pub mod lane;
+pub mod retry;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -260,7 +264,7 @@ mod tests {
             (OperationStatus::Pending, OperationStatus::Cancelled),
         ];
         let printed = tables::of_moves(&OperationStatus::ALL, &Event::ALL, OperationStatus::after, &drawn);
-        tables::compare(&printed, include_str!("../tables/operation.md"));
+        tables::compare(&printed, include_str!("../../tables/operation.md"));
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! What each type means precisely is decided in [`crate::classification`]; what may be done about it is the table in
 //! [`crate::remediation`].
 
+pub mod fingerprint;
+pub mod report;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -172,6 +175,6 @@ mod tests {
                 from == ResolutionStatus::Pending && matches!(event, Event::Remediated | Event::Ignored)
             },
         );
-        tables::compare(&printed, include_str!("../tables/discrepancy.md"));
+        tables::compare(&printed, include_str!("../../tables/discrepancy.md"));
     }
 }

@@ -1,5 +1,8 @@
 //! Accounts as targets show them.
 
+pub mod link;
+pub mod state;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{names::names, value::Attributes};
