@@ -13,13 +13,15 @@ use xavyo_core::{
 };
 use xavyo_wire::{
     Fields, Numbered, change, operation,
-    pb::provisioning::{self as pb, operation_service_client::OperationServiceClient},
+    pb::provisioning::{
+        self as pb, operation_service_client::OperationServiceClient, watch_operations_response::Event,
+    },
 };
 
 use super::{Session, account::Kind, failed, lacks, malformed};
 
 /// How long the watch may be quiet before the operation is looked at all the same.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// An operation to be asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,25 +99,21 @@ impl Session {
         answer.into_inner().operations.pop().map(|operation| parse(Some(operation))).transpose()
     }
 
-    /// Stays until the operation has ended. The watch says when to look; where it is broken, time does.
+    /// Stays until the operation has ended. The watch tells each of its moves; where it is quiet or broken, the operation
+    /// is looked at all the same.
     pub async fn follow(&self, id: OperationId) -> Result<OperationView> {
         let mut watch = self.watch(id).await.ok();
-        loop {
-            let operation = self.operation(id).await?;
-            if operation.has_ended() {
-                return Ok(operation);
-            }
-            match &mut watch {
-                None => tokio::time::sleep(LOOK_EVERY).await,
-                Some(changes) => match tokio::time::timeout(LOOK_EVERY, changes.message()).await {
-                    Ok(Ok(Some(_))) | Err(_) => {}
-                    Ok(Ok(None) | Err(_)) => watch = None,
-                },
-            }
+        let mut operation = self.operation(id).await?;
+        while !operation.has_ended() {
+            operation = match next_move(&mut watch).await {
+                Some(moved) => moved?,
+                None => self.operation(id).await?,
+            };
         }
+        Ok(operation)
     }
 
-    async fn watch(&self, id: OperationId) -> Result<Streaming<pb::WatchOperationsResponse>> {
+    async fn watch(&self, id: OperationId) -> Result<Watch> {
         let request = pb::WatchOperationsRequest { operation_id: Some(id.to_string()), ..Default::default() };
         let answer = self.operations().watch_operations(self.streaming(request)).await.map_err(failed)?;
         Ok(answer.into_inner())
@@ -123,6 +121,25 @@ impl Session {
 
     fn operations(&self) -> OperationServiceClient<tonic::transport::Channel> {
         OperationServiceClient::new(self.channel.clone())
+    }
+}
+
+type Watch = Streaming<pb::WatchOperationsResponse>;
+
+/// The operation as it is after its next move. None: nothing was told, it is time to look.
+async fn next_move(watch: &mut Option<Watch>) -> Option<Result<OperationView>> {
+    let Some(moves) = watch else {
+        tokio::time::sleep(LOOK_EVERY).await;
+        return None;
+    };
+    let message = tokio::time::timeout(LOOK_EVERY, moves.message()).await.ok()?;
+    match message.ok().flatten().and_then(|message| message.event) {
+        Some(Event::Change(change)) => Some(parse(change.operation)),
+        Some(Event::Bookmark(_)) => None,
+        None => {
+            *watch = None;
+            None
+        }
     }
 }
 

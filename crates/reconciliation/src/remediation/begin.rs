@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     crash::{self, Point},
-    provisioning::Session,
+    provisioning::{Session, connector::ConnectorView},
     store::{
         action::{self, ActionResult},
         discrepancy::{self, Settlement},
@@ -62,12 +62,13 @@ pub(super) struct Planned {
 }
 
 impl Remediations {
-    /// Records the intent. SUPERSEDED where the finding no longer holds: it is settled then, and nothing is done.
+    /// Records the intent; the connector is read where it is not at hand. SUPERSEDED where the finding no longer holds: it is settled then, and nothing is done.
     pub(super) async fn begin(
         &self,
         caller: &Caller,
         command: &Remediate,
         method: &'static str,
+        connector: Option<Arc<ConnectorView>>,
     ) -> Result<Begun> {
         let (tenant, key) = (caller.tenant, request::Key::of(method, command.request_id, command)?);
         let mut tx = self.database.begin(tenant).await?;
@@ -75,7 +76,7 @@ impl Remediations {
         drop(tx);
         let remedy = table::choose(&found, command.action, command.direction)?;
         let session = self.session(caller);
-        let planned = self.planned(&session, tenant, &found, remedy, command).await;
+        let planned = self.planned(&session, connector, tenant, &found, remedy, command).await;
 
         let mut tx = self.database.begin(tenant).await?;
         let earlier = request::recall(&mut tx, &self.clock, tenant, key.as_ref()).await?;
@@ -89,6 +90,9 @@ impl Remediations {
                 .after(Event::Remediated)
                 .err()
                 .unwrap_or_else(settled_already));
+        }
+        if remediation::is_in_flight(&mut tx, tenant, found.id).await? {
+            return Err(remediation::in_flight(found.id));
         }
         let planned = match planned {
             Ok(planned) => planned,
@@ -118,13 +122,18 @@ impl Remediations {
     pub(super) async fn planned(
         &self,
         session: &Session,
+        connector: Option<Arc<ConnectorView>>,
         tenant: TenantId,
         found: &Discrepancy,
         remedy: Remedy,
         command: &Remediate,
     ) -> Result<Planned> {
         let subject = Subject::of(found, remedy, &command.choice)?;
-        let facts = Facts::read(session, found, subject).await?;
+        let connector = match connector {
+            Some(connector) => connector,
+            None => Arc::new(session.connector(found.connector_id).await?),
+        };
+        let facts = Facts::read(session, connector, found, subject).await?;
         let is_same =
             |account: &AccountKey, difference: &Difference| self.is_same(tenant, found, account, difference);
         let plan = plan::plan(found, remedy, &facts, is_same)?;

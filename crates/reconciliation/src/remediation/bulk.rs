@@ -1,6 +1,9 @@
 //! Remediating up to a hundred discrepancies of one connector in one call. One's failure does not stop the others.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use futures::{StreamExt, stream};
 use serde::Serialize;
@@ -20,7 +23,10 @@ use super::{
     finish::passes,
     record::{Failure, Outcome, RemediationRecord},
 };
-use crate::store::{discrepancy, request};
+use crate::{
+    provisioning::connector::ConnectorView,
+    store::{discrepancy, request},
+};
 
 /// Items whose present is read and whose intent is recorded at once.
 const BEGUN_AT_ONCE: usize = 8;
@@ -60,11 +66,13 @@ impl Remediations {
     ) -> Result<BulkOutcome> {
         let found = self.check(caller, &command).await?;
         self.bind_request_id(caller, &command).await?;
+        let connector = self.connector_of(caller, &found).await;
         let begin = |remediate: &Remediate| {
             let request_id = command.request_id.map(|id| id_of_item(id, remediate.discrepancy_id));
             let remediate = Remediate { request_id, ..remediate.clone() };
             let row = found.get(&remediate.discrepancy_id).cloned();
-            async move { self.begin_item(caller, remediate, row).await }
+            let connector = connector.clone();
+            async move { self.begin_item(caller, remediate, row, connector).await }
         };
         let items: Vec<Item> =
             stream::iter(&command.items).map(begin).buffered(BEGUN_AT_ONCE).collect().await;
@@ -96,6 +104,16 @@ impl Remediations {
         Ok(found)
     }
 
+    /// Read once for all items. None: each item finds out for itself why not.
+    async fn connector_of(
+        &self,
+        caller: &Caller,
+        found: &HashMap<DiscrepancyId, (Discrepancy, Remedy)>,
+    ) -> Option<Arc<ConnectorView>> {
+        let (row, _) = found.values().next()?;
+        self.session(caller).connector(row.connector_id).await.ok().map(Arc::new)
+    }
+
     /// The same id with another body is refused; with the same one, each item answers for itself.
     async fn bind_request_id(&self, caller: &Caller, command: &BulkRemediate) -> Result<()> {
         let key = request::Key::of(METHOD, command.request_id, command)?;
@@ -109,10 +127,11 @@ impl Remediations {
         caller: &Caller,
         remediate: Remediate,
         row: Option<(Discrepancy, Remedy)>,
+        connector: Option<Arc<ConnectorView>>,
     ) -> Item {
         let id = remediate.discrepancy_id;
         let Some((row, remedy)) = row else { return Item::Skipped(id, "it was not found".to_owned()) };
-        match self.begin(caller, &remediate, METHOD).await {
+        match self.begin(caller, &remediate, METHOD, connector).await {
             Ok(Begun::Before(record)) => Item::Done(record),
             Ok(Begun::Now(intent)) => Item::UnderWay(intent),
             Err(error) if error.reason == Reason::RemediationInFlight => Item::Skipped(id, error.message),

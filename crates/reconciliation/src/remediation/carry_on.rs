@@ -102,7 +102,7 @@ impl Remediations {
         found: &Discrepancy,
     ) -> Result<()> {
         let command = command_of(record);
-        match self.planned(session, work.tenant, found, record.remedy, &command).await {
+        match self.planned(session, None, work.tenant, found, record.remedy, &command).await {
             Ok(planned) => {
                 let intent = Intent {
                     tenant: work.tenant,

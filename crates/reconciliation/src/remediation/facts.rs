@@ -1,6 +1,8 @@
 //! What a remediation must know of the present: the connector's rules and the pairs concerned, read live just before
 //! anything is planned.
 
+use std::sync::Arc;
+
 use xavyo_core::{
     Error, Reason,
     account::AccountKey,
@@ -21,7 +23,7 @@ use crate::provisioning::{
 /// The present, as far as one remediation is concerned.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    pub connector: ConnectorView,
+    pub connector: Arc<ConnectorView>,
     pub program: Program,
     pub kind: Kind,
     /// Whom and what the remediation is about.
@@ -40,8 +42,12 @@ pub struct Subject {
 }
 
 impl Facts {
-    pub async fn read(session: &Session, discrepancy: &Discrepancy, subject: Subject) -> Result<Self> {
-        let connector = session.connector(discrepancy.connector_id).await?;
+    pub async fn read(
+        session: &Session,
+        connector: Arc<ConnectorView>,
+        discrepancy: &Discrepancy,
+        subject: Subject,
+    ) -> Result<Self> {
         let program = connector.program(&discrepancy.object_class, &discrepancy.intent).cloned();
         let program = program.ok_or_else(|| no_longer("the connector no longer has this kind of account"))?;
         let kind = Kind::of(connector.id, program.object_type());

@@ -78,7 +78,7 @@ impl Remediations {
         command: Remediate,
         deadline: Deadline,
     ) -> Result<RemediationRecord> {
-        match self.begin(caller, &command, "RemediateDiscrepancy").await? {
+        match self.begin(caller, &command, "RemediateDiscrepancy", None).await? {
             Begun::Before(record) => Ok(*record),
             Begun::Now(intent) => {
                 let done = self.spawn((*intent).clone());

@@ -97,7 +97,7 @@ impl Remediations {
             dry_run: true,
             request_id: None,
         };
-        let planned = self.planned(&session, caller.tenant, discrepancy, remedy, &command).await?;
+        let planned = self.planned(&session, None, caller.tenant, discrepancy, remedy, &command).await?;
         let operations = foreseen(&session, &planned).await?;
         Ok((changes::shown(&planned.plan, &planned.facts), operations))
     }

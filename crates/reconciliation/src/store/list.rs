@@ -50,6 +50,6 @@ pub async fn count<F: Filter>(tx: &mut PgConnection, tenant: TenantId, filter: &
     let mut query = QueryBuilder::new("select count(*) from (select from ");
     query.push(F::TABLE).push(" where tenant_id = ").push_bind(tenant.0);
     filter.push(&mut query);
-    query.push(" limit ").push_bind(COUNT_CAP + 1).push(") as some");
+    query.push(" limit ").push_bind(COUNT_CAP + 1).push(") as counted");
     query.build_query_scalar().fetch_one(tx).await.map_err(db::failed)
 }

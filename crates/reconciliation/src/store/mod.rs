@@ -17,6 +17,8 @@ pub mod request;
 pub mod run;
 mod run_row;
 pub mod run_work;
+#[cfg(test)]
+mod tests;
 pub mod worker;
 
 use xavyo_core::Error;

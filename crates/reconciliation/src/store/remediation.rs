@@ -83,6 +83,21 @@ pub fn in_flight(discrepancy: DiscrepancyId) -> Error {
         .with("discrepancy_id", discrepancy.to_string())
 }
 
+/// Whether one of the discrepancy has not finished.
+pub async fn is_in_flight(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    discrepancy: DiscrepancyId,
+) -> Result<bool> {
+    let found = sqlx::query_scalar!(
+        r#"select exists (select from remediation
+                           where tenant_id = $1 and discrepancy_id = $2 and finished_at is null) as "exists!""#,
+        tenant.0,
+        discrepancy.0,
+    );
+    found.fetch_one(tx).await.map_err(db::failed)
+}
+
 pub async fn get(tx: &mut PgConnection, tenant: TenantId, id: Uuid) -> Result<RemediationRecord> {
     let mut found = find_all(tx, tenant, &[id]).await?;
     found.pop().ok_or_else(|| Error::not_found("remediation"))

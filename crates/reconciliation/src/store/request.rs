@@ -45,6 +45,7 @@ pub async fn recall(
 ) -> Result<Option<Vec<Uuid>>, Error> {
     let Some(key) = key else { return Ok(None) };
     if claim(tx, clock, tenant, key).await? {
+        forget(tx, clock, tenant).await?;
         return Ok(None);
     }
     let first = sqlx::query!(
@@ -88,15 +89,16 @@ pub async fn remember(
     Ok(())
 }
 
-/// Forgets the ids whose time is over; returns how many.
-pub async fn forget(tx: &mut PgConnection, clock: &Clock, tenant: TenantId) -> Result<u64, Error> {
+/// Forgets the tenant's ids whose time is over.
+async fn forget(tx: &mut PgConnection, clock: &Clock, tenant: TenantId) -> Result<(), Error> {
     let done = sqlx::query!(
         "delete from request
           where tenant_id = $1 and created_at < $2",
         tenant.0,
         clock.now() - KEPT,
     );
-    Ok(done.execute(tx).await.map_err(db::failed)?.rows_affected())
+    done.execute(tx).await.map_err(db::failed)?;
+    Ok(())
 }
 
 /// True when the id was free. Waits for another transaction that has it under way.

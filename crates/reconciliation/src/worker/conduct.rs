@@ -103,8 +103,11 @@ impl Hand<'_> {
     /// Through the phases, from where the run is. What was read lives in memory only: before the plan is weighed, a run
     /// that is taken over begins to read anew.
     async fn carry_on(&mut self) -> Result<(), Halt> {
-        if self.record.run.status == RunStatus::Completed {
-            return self.tell().await;
+        match self.record.run.status {
+            RunStatus::Completed => return self.tell().await,
+            RunStatus::Pending => self.start().await?,
+            // Taken over from another process.
+            RunStatus::Running | RunStatus::Paused | RunStatus::Failed | RunStatus::Cancelled => {}
         }
         if self.record.run.phase <= Phase::Compare {
             self.examine_with_patience().await?;
@@ -115,6 +118,13 @@ impl Hand<'_> {
         }
         self.complete().await?;
         self.tell().await
+    }
+
+    async fn start(&mut self) -> Result<(), Halt> {
+        let run = &mut self.record.run;
+        run.status = run.status.after(Event::Started)?;
+        run.started_at = Some(self.engine.clock.now());
+        self.save().await
     }
 
     /// Examines; a peer that is away, or a connector that was changed meanwhile, is given some time.

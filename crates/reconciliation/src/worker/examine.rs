@@ -9,7 +9,7 @@ use xavyo_core::{
     classification::{AccountRef, Matcher, Proof as Proven, Reading},
     error::Result,
     mapping::Program,
-    run::{Event, Phase, RunStatus},
+    run::Phase,
 };
 use xavyo_wire::pb::provisioning::{ExpectedAccount, TargetAccount};
 
@@ -67,20 +67,15 @@ impl Hand<'_> {
         self.spare_unjudged().await
     }
 
-    /// Running, in its first phase, with empty hands.
+    /// In its first phase, with empty hands.
     async fn begin_anew(&mut self, connector: &ConnectorView) -> Result<(), Halt> {
         let mut tx = self.begin().await?;
         finding::delete_untouched(&mut tx, self.tenant(), self.record.run.id).await?;
         let baselines = baseline::find_all(&mut tx, self.tenant(), connector.id).await?;
         let run = &mut self.record.run;
-        if run.status == RunStatus::Pending {
-            run.status = run.status.after(Event::Started)?;
-            run.started_at = Some(self.engine.clock.now());
-        }
         run.phase = Phase::Prepare;
         run.connector_revision = Some(connector.revision);
         run.accounts_processed = 0;
-        self.record.worker = Some(self.engine.lease.worker);
         self.record.proofs.clear();
         self.record.spared.clear();
         let progress = &mut self.record.progress;

@@ -1,5 +1,7 @@
 //! Every remedy of the table makes a plan while the finding holds, and none when it does not.
 
+use std::sync::Arc;
+
 use chrono::DateTime;
 use uuid::Uuid;
 use xavyo_core::{
@@ -90,14 +92,14 @@ fn link() -> PairLink {
 fn facts(identity: Option<Pair>, account: Option<Pair>) -> Facts {
     let program = program();
     Facts {
-        connector: ConnectorView {
+        connector: Arc::new(ConnectorView {
             id: CONNECTOR,
             name: "crm".to_owned(),
             revision: 1,
             is_paused: false,
             policies: Policies::default(),
             programs: vec![program.clone()],
-        },
+        }),
         kind: Kind::of(CONNECTOR, program.object_type()),
         program,
         subject: Subject {
