@@ -27,7 +27,7 @@ use crate::store::{
     account::{
         AccountKind,
         expected::{self as rows, LinkedAccount, Row},
-        in_flight,
+        in_flight::{self, InFlight},
     },
     connector,
     link::{self, digest::ExpectedDigest, rejection},
@@ -124,8 +124,15 @@ struct Reading {
 /// A row with all that its evaluation needs.
 struct Record {
     row: Row,
+    in_flight: bool,
     references: References,
     rejected: Vec<AccountKey>,
+}
+
+/// What few identities have, read once.
+struct Extras {
+    rejected: HashMap<IdentityId, Vec<AccountKey>>,
+    in_flight: InFlight,
 }
 
 /// What evaluating a record made.
@@ -138,18 +145,22 @@ struct Evaluated {
 
 impl Reading {
     async fn run(&self, mut tx: Transaction, connector: &Connector) -> Result<()> {
+        rows::keep_order(&mut tx).await?;
         let class = &self.kind.object_class;
-        let mut rejected = rejection::of_connector(&mut tx, self.tenant, connector.id, class).await?;
+        let mut extras = Extras {
+            rejected: rejection::of_connector(&mut tx, self.tenant, connector.id, class).await?,
+            in_flight: in_flight::of_kind(&mut tx, self.tenant, &self.kind).await?,
+        };
         let busy = in_flight::without_link(&mut tx, self.tenant, &self.kind).await?;
         if !busy.is_empty() && self.items.send(Ok(Item::Busy(busy))).await.is_err() {
             return Ok(());
         }
         let mut proof = Proof { count: 0, revision: self.rules.revision, unevaluable: 0 };
         let mut after = None;
-        let mut records = self.fetch(&mut tx, &mut after, &mut rejected).await?;
+        let mut records = self.fetch(&mut tx, &mut after, &mut extras).await?;
         while !records.is_empty() {
             let evaluation = self.evaluate(std::mem::take(&mut records));
-            let (evaluated, next) = tokio::join!(evaluation, self.fetch(&mut tx, &mut after, &mut rejected));
+            let (evaluated, next) = tokio::join!(evaluation, self.fetch(&mut tx, &mut after, &mut extras));
             records = next?;
             if !self.send(evaluated?, &mut proof).await {
                 return Ok(());
@@ -164,15 +175,18 @@ impl Reading {
         &self,
         tx: &mut Transaction,
         after: &mut Option<IdentityId>,
-        rejected: &mut HashMap<IdentityId, Vec<AccountKey>>,
+        extras: &mut Extras,
     ) -> Result<Vec<Record>> {
         let rows = rows::page(tx, self.tenant, &self.kind, *after, PAGE).await?;
         *after = rows.last().map_or(*after, |row| Some(row.identity.id));
         let mut references = self.references(tx, &rows).await?;
         let record = |row: Row| {
             let id = row.identity.id;
+            let lane = row.link.as_ref().map(|link| link.lane_id);
+            let in_flight = extras.in_flight.identities.contains(&id)
+                || lane.is_some_and(|lane| extras.in_flight.lanes.contains(&lane));
             let references = references.remove(&id).unwrap_or_default();
-            Record { row, references, rejected: rejected.remove(&id).unwrap_or_default() }
+            Record { row, in_flight, references, rejected: extras.rejected.remove(&id).unwrap_or_default() }
         };
         Ok(rows.into_iter().map(record).collect())
     }
@@ -229,7 +243,7 @@ impl Reading {
 
 impl Rules {
     fn evaluate(&self, record: Record) -> Evaluated {
-        let Record { row: Row { identity, link, in_flight }, references, rejected } = record;
+        let Record { row: Row { identity, link }, in_flight, references, rejected } = record;
         let standing = self.program.scope(&identity);
         let correlation_keys = self.program.correlation_keys_of_identity(&identity).ok();
         let mut is_unevaluable = matches!(standing, Evaluation::Unknown(_)) || correlation_keys.is_none();

@@ -121,7 +121,8 @@ pub async fn find_all(tx: &mut PgConnection, tenant: TenantId, ids: &[IdentityId
     Ok(rows.into_iter().map(Identity::from).collect())
 }
 
-/// Those of the source keys that exist, in no order that counts.
+/// Those of the source keys that exist, in no order that counts. Each key is looked up by itself: a fresh install has
+/// no statistics, and without them the planner would read the whole tenant for a batch of keys.
 pub async fn find_by_source_keys(
     tx: &mut PgConnection,
     tenant: TenantId,
@@ -129,9 +130,16 @@ pub async fn find_by_source_keys(
 ) -> Result<Vec<Identity>> {
     let rows = sqlx::query_as!(
         IdentityRow,
-        r#"select id, source_key, active, attributes as "attributes: _", version, created_at, updated_at
-             from identity
-            where tenant_id = $1 and source_key = any($2) and deleted_at is null"#,
+        r#"select found.id as "id!", found.source_key, found.active as "active!",
+                  found.attributes as "attributes!: _", found.version as "version!",
+                  found.created_at as "created_at!", found.updated_at as "updated_at!"
+             from unnest($2::text[]) as named(source_key)
+            cross join lateral (
+                  select *
+                    from identity
+                   where identity.tenant_id = $1 and identity.source_key = named.source_key
+                     and identity.deleted_at is null
+                   limit 1) found"#,
         tenant.0,
         source_keys,
     )

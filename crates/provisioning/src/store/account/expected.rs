@@ -1,5 +1,4 @@
-//! The expected side of a run, page by page in one snapshot: every identity with its link and whether its account is
-//! in flight. One statement a page.
+//! The expected side of a run, page by page in one snapshot: every identity with its link. One statement a page.
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, types::Json};
@@ -9,7 +8,7 @@ use xavyo_core::{
     digest::Digest,
     error::Result,
     identity::Identity,
-    ids::{IdentityId, LinkId, TenantId},
+    ids::{IdentityId, LaneId, LinkId, TenantId},
     value::Attributes,
 };
 use xavyo_runtime::db;
@@ -17,18 +16,18 @@ use xavyo_runtime::db;
 use super::AccountKind;
 use crate::store::link::digest::ExpectedDigest;
 
-/// An identity and what stands between it and its account of that kind.
+/// An identity and its account of that kind.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     pub identity: Identity,
     pub link: Option<LinkedAccount>,
-    pub in_flight: bool,
 }
 
 /// The part of a link that a comparison needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinkedAccount {
     pub id: LinkId,
+    pub lane_id: LaneId,
     pub account: AccountKey,
     pub disabled_by_us: bool,
     pub deprovision_due_at: Option<DateTime<Utc>>,
@@ -46,6 +45,7 @@ struct JoinedRow {
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     link_id: Option<Uuid>,
+    lane_id: Option<Uuid>,
     external_uid: Option<String>,
     immutable_id: Option<String>,
     disabled_by_us: Option<bool>,
@@ -54,7 +54,18 @@ struct JoinedRow {
     expected_digest: Option<Vec<u8>>,
     expected_identity_version: Option<i64>,
     expected_revision: Option<i32>,
-    in_flight: bool,
+}
+
+/// Before the first page. A fresh install has no statistics until autovacuum comes by, and without them the planner
+/// would sort the whole table for every page, although an index has it in order.
+pub async fn keep_order(tx: &mut PgConnection) -> Result<()> {
+    sqlx::query!(
+        "select set_config('enable_sort', 'off', true) as sort, set_config('enable_bitmapscan', 'off', true) as bitmap"
+    )
+    .fetch_one(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(())
 }
 
 /// The next identities in id order. Deleted ones are among them while they have a link: their account is still theirs.
@@ -69,20 +80,16 @@ pub async fn page(
         JoinedRow,
         r#"select i.id, i.source_key, i.active, i.attributes as "attributes: _", i.version, i.created_at,
                   i.updated_at,
-                  l.id as "link_id?", l.external_uid as "external_uid?", l.immutable_id,
+                  l.id as "link_id?", l.lane_id as "lane_id?", l.external_uid as "external_uid?", l.immutable_id,
                   l.disabled_by_us as "disabled_by_us?", l.deprovision_due_at, l.created_at as "linked_at?",
-                  l.expected_digest, l.expected_identity_version, l.expected_revision,
-                  exists (
-                      select from operation o
-                       where o.tenant_id = $1 and o.lane_id = coalesce(l.lane_id, named.lane_id)) as "in_flight!"
+                  l.expected_digest, l.expected_identity_version, l.expected_revision
              from identity i
-             left join link l
-               on l.tenant_id = $1 and l.connector_id = $2 and l.object_class = $3 and l.intent = $4
-              and l.identity_id = i.id
-             -- an account still to come has a lane under its identity's name
-             left join lane_alias named
-               on named.tenant_id = $1 and named.connector_id = $2 and named.kind = 'identity'
-              and named.key = $3 || chr(31) || $4 || chr(31) || i.id::text
+             left join lateral (
+                  select *
+                    from link
+                   where link.tenant_id = $1 and link.connector_id = $2 and link.object_class = $3
+                     and link.intent = $4 and link.identity_id = i.id
+                   limit 1) l on true
             where i.tenant_id = $1 and i.id > $5
               and (i.deleted_at is null or l.id is not null)
             order by i.id
@@ -103,9 +110,10 @@ pub async fn page(
 impl From<JoinedRow> for Row {
     fn from(row: JoinedRow) -> Self {
         let digest = stored_digest(&row);
-        let link = match (row.link_id, row.external_uid, row.linked_at) {
-            (Some(id), Some(external_uid), Some(created_at)) => Some(LinkedAccount {
+        let link = match (row.link_id, row.lane_id, row.external_uid, row.linked_at) {
+            (Some(id), Some(lane_id), Some(external_uid), Some(created_at)) => Some(LinkedAccount {
                 id: LinkId(id),
+                lane_id: LaneId(lane_id),
                 account: AccountKey { external_uid, immutable_id: row.immutable_id },
                 disabled_by_us: row.disabled_by_us.unwrap_or(false),
                 deprovision_due_at: row.deprovision_due_at,
@@ -123,7 +131,7 @@ impl From<JoinedRow> for Row {
             created_at: row.created_at,
             updated_at: row.updated_at,
         };
-        Self { identity, link, in_flight: row.in_flight }
+        Self { identity, link }
     }
 }
 

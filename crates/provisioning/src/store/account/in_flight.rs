@@ -1,6 +1,6 @@
 //! Accounts with work under way: what the queue holds for them. One statement for many accounts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -40,12 +40,18 @@ pub async fn of_identities(
     let connectors: Vec<Uuid> = connectors.iter().map(|id| id.0).collect();
     let identities: Vec<Uuid> = identities.iter().map(|id| id.0).collect();
     let rows = sqlx::query!(
-        r#"select user_id as "identity_id!", connector_id, object_class, intent,
+        r#"select user_id as "identity_id!", connector_id as "connector_id!", object_class as "object_class!",
+                  intent as "intent!",
                   bool_or(operation_type = 'create') as "creates!",
                   bool_or(operation_type = 'delete'
                           or coalesce(payload ->> 'account_state' = 'disabled', false)) as "takes_away!"
-             from operation
-            where tenant_id = $1 and user_id = any($2) and connector_id = any($3) and status <> 'dead_letter'
+             from unnest($2::uuid[]) as named(identity_id)
+            cross join lateral (
+                  select *
+                    from operation
+                   where tenant_id = $1 and user_id = named.identity_id and connector_id = any($3)
+                     and status <> 'dead_letter'
+                  offset 0) as live
             group by user_id, connector_id, object_class, intent"#,
         tenant.0,
         &identities,
@@ -112,6 +118,34 @@ pub async fn of_lanes(
         .into_iter()
         .map(|row| (LaneId(row.lane_id), Queued { live: row.live, dead_letters: row.dead_letters }));
     Ok(queued.collect())
+}
+
+/// Everything of a kind that the queue holds something for, so that a read of a million accounts asks once.
+#[derive(Clone, Debug, Default)]
+pub struct InFlight {
+    pub lanes: HashSet<LaneId>,
+    /// Whose account may still be to come.
+    pub identities: HashSet<IdentityId>,
+}
+
+pub async fn of_kind(tx: &mut PgConnection, tenant: TenantId, kind: &AccountKind) -> Result<InFlight> {
+    let rows = sqlx::query!(
+        r#"select lane_id, user_id, object_class = $3 and intent = $4 as "is_of_kind!"
+             from operation
+            where tenant_id = $1 and connector_id = $2"#,
+        tenant.0,
+        kind.connector_id.0,
+        kind.object_class,
+        kind.intent,
+    )
+    .fetch_all(tx)
+    .await
+    .map_err(db::failed)?;
+    let identities = rows.iter().filter(|row| row.is_of_kind).filter_map(|row| row.user_id.map(IdentityId));
+    Ok(InFlight {
+        identities: identities.collect(),
+        lanes: rows.iter().map(|row| LaneId(row.lane_id)).collect(),
+    })
 }
 
 /// Accounts without a link that the queue holds something for.

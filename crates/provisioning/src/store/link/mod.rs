@@ -113,7 +113,8 @@ pub async fn find_by_lanes(tx: &mut PgConnection, tenant: TenantId, lanes: &[Lan
     Ok(rows.into_iter().map(Link::from).collect())
 }
 
-/// Those links that the identities have on the connectors.
+/// Those links that the identities have on the connectors. Each identity is looked up by itself (`offset 0` keeps it
+/// so): a fresh install has no statistics, and without them the planner would read every link of the tenant.
 pub async fn of_identities(
     tx: &mut PgConnection,
     tenant: TenantId,
@@ -124,10 +125,18 @@ pub async fn of_identities(
     let identities: Vec<Uuid> = identities.iter().map(|id| id.0).collect();
     let rows = sqlx::query_as!(
         LinkRow,
-        "select id, connector_id, object_class, intent, identity_id, lane_id, external_uid, immutable_id,
-                disabled_by_us, deprovision_due_at, created_at, updated_at
-           from link
-          where tenant_id = $1 and identity_id = any($3) and connector_id = any($2)",
+        r#"select found.id as "id!", found.connector_id as "connector_id!", found.object_class as "object_class!",
+                  found.intent as "intent!", found.identity_id as "identity_id!", found.lane_id as "lane_id!",
+                  found.external_uid as "external_uid!", found.immutable_id,
+                  found.disabled_by_us as "disabled_by_us!", found.deprovision_due_at,
+                  found.created_at as "created_at!", found.updated_at as "updated_at!"
+             from unnest($3::uuid[]) as named(identity_id)
+            cross join lateral (
+                  select *
+                    from link
+                   where link.tenant_id = $1 and link.identity_id = named.identity_id
+                     and link.connector_id = any($2)
+                  offset 0) found"#,
         tenant.0,
         &connectors,
         &identities,
