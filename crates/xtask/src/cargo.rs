@@ -28,6 +28,16 @@ pub fn cargo() -> Command {
 /// Builds what the sandbox's programs need: themselves and both services.
 pub fn build() -> Result<()> {
     terminal::heading("build");
+    build_programs(&[])
+}
+
+/// The same with optimisations, for programs that measure.
+pub fn build_release() -> Result<()> {
+    terminal::heading("build, optimised");
+    build_programs(&["--release"])
+}
+
+fn build_programs(flags: &[&str]) -> Result<()> {
     let packages = SERVICES.iter().flat_map(|service| ["--package".to_owned(), format!("xavyo-{service}")]);
-    run(cargo().args(["build", "--bins", "--package", "xavyo-sandbox"]).args(packages))
+    run(cargo().args(["build", "--bins", "--package", "xavyo-sandbox"]).args(flags).args(packages))
 }

@@ -29,6 +29,9 @@ To see it work
                      people in, accounts provisioned, drift found, repaired, and nothing left to find
   dev [--json]       both services on this machine until Ctrl-C, with an admin's token
 
+  bench queue [--json]
+                     how fast the queue is, as ratios to bare SQL on the same Postgres
+
 To work on it
   test [filter]      every test, or those whose name contains the filter
   lint               format, clippy, the contract, the layers, the sizes
@@ -55,6 +58,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
     match arguments {
         ["demo", rest @ ..] => program::become_program("xavyo-demo", rest)?,
         ["dev", rest @ ..] => program::become_program("xavyo-dev", rest)?,
+        ["bench", rest @ ..] => program::become_measured_program("xavyo-bench", rest)?,
         ["test"] => test::run(None)?,
         ["test", filter] => test::run(Some(filter))?,
         ["lint"] => lint::run()?,

@@ -30,6 +30,14 @@ pub fn run_program(name: &str, arguments: &[&str]) -> Result<()> {
     run(built(name)?.args(arguments))
 }
 
+/// The same, built to be measured: with optimisations.
+pub fn become_measured_program(name: &str, arguments: &[&str]) -> Result<()> {
+    cargo::build_release()?;
+    let path = workspace::target()?.join("release").join(name);
+    let failure = Command::new(&path).args(arguments).exec();
+    Err(failure).with_context(|| format!("cannot run {}", path.display()))
+}
+
 fn built(name: &str) -> Result<Command> {
     cargo::build()?;
     Ok(Command::new(workspace::binaries()?.join(name)))
