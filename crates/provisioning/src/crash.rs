@@ -58,10 +58,6 @@ points! {
 }
 
 /// Passes a crash point.
-#[cfg_attr(
-    not(feature = "crash-points"),
-    expect(clippy::needless_pass_by_value, reason = "a point is a name")
-)]
 pub fn point(point: Point) {
     #[cfg(feature = "crash-points")]
     fail::fail_point!(point.name());
@@ -69,8 +65,54 @@ pub fn point(point: Point) {
     let _ = point;
 }
 
-/// Reads which points are armed from the environment; called once at the start.
+/// Reads which points are armed from the environment; called once at the start. `FAILPOINTS` is that of the crate
+/// `fail`; `XAVYO_CRASH_AT` names a point where this process stops for good, at its pass number `XAVYO_CRASH_PASS`,
+/// and says so by making the file `XAVYO_CRASH_MARKER`: whoever waits for the file kills the process then.
 pub fn arm() {
     #[cfg(feature = "crash-points")]
-    std::mem::forget(fail::FailScenario::setup());
+    {
+        std::mem::forget(fail::FailScenario::setup());
+        if let Ok(name) = std::env::var("XAVYO_CRASH_AT") {
+            armed::stop_at(&name);
+        }
+    }
+}
+
+/// Prints the name of every point where the command line asks for just that: `crash-points`.
+pub fn are_asked_for() -> bool {
+    #[cfg(feature = "crash-points")]
+    if std::env::args().nth(1).as_deref() == Some("crash-points") {
+        for point in Point::ALL {
+            println!("{}", point.name());
+        }
+        return true;
+    }
+    false
+}
+
+#[cfg(feature = "crash-points")]
+mod armed {
+    use std::{
+        env, fs,
+        sync::atomic::{AtomicUsize, Ordering},
+        thread,
+    };
+
+    pub fn stop_at(name: &str) {
+        let marker = env::var("XAVYO_CRASH_MARKER").unwrap_or_default();
+        let last = env::var("XAVYO_CRASH_PASS").ok().and_then(|pass| pass.parse().ok()).unwrap_or(1);
+        let passes = AtomicUsize::new(0);
+        let stop = move || {
+            if passes.fetch_add(1, Ordering::SeqCst) + 1 != last {
+                return;
+            }
+            match fs::write(&marker, "") {
+                Ok(()) => loop {
+                    thread::park();
+                },
+                Err(error) => tracing::error!(%error, "a crash point is passed, and cannot say so"),
+            }
+        };
+        fail::cfg_callback(name, stop).expect("a callback can always be armed");
+    }
 }

@@ -6,6 +6,9 @@ use std::process::ExitCode;
 use xavyo_runtime::process::{self, Program};
 
 fn main() -> ExitCode {
+    if xavyo_provisioning::crash::are_asked_for() {
+        return ExitCode::SUCCESS;
+    }
     let program = Program {
         name: "xavyo-provisioning",
         about: "Creates, updates and deletes accounts on target systems, durably and in order",

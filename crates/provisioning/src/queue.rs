@@ -52,6 +52,15 @@ pub struct NewOperation {
 }
 
 impl NewOperation {
+    fn new_lane(&self, id: LaneId) -> NewLane {
+        NewLane {
+            id,
+            connector_id: self.connector_id,
+            object_class: self.object_class.clone(),
+            intent: self.intent.clone(),
+        }
+    }
+
     /// The names by which its account's lane is found, the surest first.
     fn aliases(&self) -> Vec<Alias> {
         let mut aliases = Vec::with_capacity(3);
@@ -90,7 +99,9 @@ pub async fn enqueue(
     log::insert(tx, clock, tenant, &appended.iter().map(|one| accepted(one, now)).collect::<Vec<_>>())
         .await?;
     let mut deltas = Deltas::default();
-    appended.iter().for_each(|one| deltas.accepted(one.connector_id));
+    for one in &appended {
+        deltas.accepted(one.connector_id);
+    }
     statistics::insert(tx, clock, tenant, &deltas).await?;
     let touched: BTreeSet<LaneId> = lanes.into_iter().collect();
     lane::refresh(tx, tenant, &touched.into_iter().collect::<Vec<_>>(), now).await?;
@@ -126,20 +137,11 @@ async fn lanes_of(
     let mut lanes = Vec::with_capacity(operations.len());
     for operation in operations {
         let aliases = operation.aliases();
-        let lane = match aliases.iter().find_map(|alias| known.get(alias)) {
-            Some(lane) => *lane,
-            None => {
-                let lane = NewLane {
-                    id: LaneId(clock.new_id()),
-                    connector_id: operation.connector_id,
-                    object_class: operation.object_class.clone(),
-                    intent: operation.intent.clone(),
-                };
-                let id = lane.id;
-                made.push((lane, aliases.clone()));
-                id
-            }
-        };
+        let lane = aliases.iter().find_map(|alias| known.get(alias)).copied().unwrap_or_else(|| {
+            let id = LaneId(clock.new_id());
+            made.push((operation.new_lane(id), aliases.clone()));
+            id
+        });
         for alias in aliases {
             known.entry(alias).or_insert(lane);
         }

@@ -172,7 +172,7 @@ fn permit(connector: &Connector, command: &CreateOperation) -> Result<()> {
         return Err(Error::new(Reason::ModeForbids, "the connector only observes; nothing is written")
             .with("mode", connector.mode.name()));
     }
-    match command.action(&connector.policies.allowed_actions) {
+    match command.action(connector.policies.allowed_actions) {
         (_, true) => Ok(()),
         (action, false) => {
             Err(Error::new(Reason::ActionNotAllowed, format!("the connector does not allow {action}"))

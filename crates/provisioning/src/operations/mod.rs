@@ -82,7 +82,7 @@ impl CreateOperation {
     }
 
     /// The action that the connector must allow: its name, and whether it does.
-    fn action(&self, allowed: &AllowedActions) -> (&'static str, bool) {
+    fn action(&self, allowed: AllowedActions) -> (&'static str, bool) {
         match (self.operation_type, self.wanted_state()) {
             (OperationType::Create, _) => ("create", allowed.create),
             (OperationType::Delete, _) => ("delete", allowed.delete),

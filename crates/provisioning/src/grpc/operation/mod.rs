@@ -71,9 +71,10 @@ impl pb::operation_service_server::OperationService for OperationServer {
         let filter = parse::filter(request).map_err(status)?;
         let found =
             self.operations.list(&caller, &filter, page.after, page.size + 1).await.map_err(status)?;
-        let total = match page.count_total {
-            true => Some(self.operations.count(&caller, &filter, MOST_COUNTED + 1).await.map_err(status)?),
-            false => None,
+        let total = if page.count_total {
+            Some(self.operations.count(&caller, &filter, MOST_COUNTED + 1).await.map_err(status)?)
+        } else {
+            None
         };
         Ok(Response::new(answer::operations_page(&caller, &self.tokens, &page, found, total)))
     }
@@ -83,7 +84,7 @@ impl pb::operation_service_server::OperationService for OperationServer {
         request: Request<pb::RetryOperationRequest>,
     ) -> Answer<pb::RetryOperationResponse> {
         let caller = Caller::of(&request).map_err(status)?;
-        let command = parse::retry(request.into_inner()).map_err(status)?;
+        let command = parse::retry(&request.into_inner()).map_err(status)?;
         let operation = self.operations.retry(&caller, &command).await.map_err(status)?;
         Ok(Response::new(pb::RetryOperationResponse {
             operation: Some(answer::operation(&caller, &operation)),

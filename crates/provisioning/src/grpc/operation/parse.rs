@@ -99,7 +99,7 @@ pub(super) fn operation_id(text: &str) -> Result<OperationId> {
     fields.finish(id)
 }
 
-pub(super) fn retry(request: pb::RetryOperationRequest) -> Result<ChangeOperation> {
+pub(super) fn retry(request: &pb::RetryOperationRequest) -> Result<ChangeOperation> {
     let mut fields = Fields::default();
     let command = ChangeOperation {
         operation_id: fields.id("operation_id", &request.operation_id),

@@ -11,7 +11,7 @@ use xavyo_core::{
     value::Attributes,
 };
 
-use super::{Attempt, Completed, Outcome, Stop, failed, refused};
+use super::{Attempt, Completed, Outcome, Stop, failed, present, refused};
 
 /// Names tried when the mapping's naming expression makes others for taken ones.
 const MAX_ITERATION: u32 = 99;
@@ -22,7 +22,7 @@ impl Attempt<'_> {
         if let Some(link) = self.link
             && let Some(account) = self.read(&link.account).await?
         {
-            return Ok(self.present("the account exists and is linked", account.key(), None));
+            return Ok(present("the account exists and is linked", account.key(), None));
         }
         self.check_premise(None)?;
         self.create_unlinked().await
@@ -43,12 +43,12 @@ impl Attempt<'_> {
                 && let Some(existing) = self.read_by_name(&external_uid).await?
                 && self.is_ours(&existing, &attributes)?
             {
-                return Ok(self.present("found as an earlier attempt left it", existing.key(), None));
+                return Ok(present("found as an earlier attempt left it", existing.key(), None));
             }
             match self.send_create(&external_uid, &attributes, enabled).await {
                 Ok(account) => {
                     let message = format!("created {}", account.external_uid);
-                    return Ok(self.present(message, account.key(), enabled.map(|enabled| !enabled)));
+                    return Ok(present(message, account.key(), enabled.map(|enabled| !enabled)));
                 }
                 Err(stop) if stop.is(FailureKind::AlreadyExists) => {
                     if let Some(adopted) = self.adopt(&external_uid, &attributes).await? {
@@ -59,11 +59,11 @@ impl Attempt<'_> {
             }
             tried = Some(external_uid);
         }
-        Err(Box::new(Outcome::Conflict {
+        Err(Outcome::Conflict {
             conflict_type: ConflictType::AccountExists,
             affected: Vec::new(),
             message: format!("{} belongs to another account", tried.unwrap_or_default()),
-        }))
+        })
     }
 
     async fn send_create(
@@ -93,7 +93,7 @@ impl Attempt<'_> {
         self.check_unprotected(&existing)?;
         Ok(self
             .is_ours(&existing, attributes)?
-            .then(|| self.present(format!("adopted {}", existing.external_uid), existing.key(), None)))
+            .then(|| present(format!("adopted {}", existing.external_uid), existing.key(), None)))
     }
 
     /// Ours is what correlates with the identity; and, after an unknown outcome, what holds just what we wrote.

@@ -15,24 +15,12 @@ impl Attempt<'_> {
         };
         self.check_unprotected(&live)?;
         self.check_premise(Some(&live))?;
-        self.check_immutable(&live, key.immutable_id.as_deref())?;
+        check_immutable(&live, key.immutable_id.as_deref())?;
         match self.send_delete(&live).await {
             Err(stop) if stop.is(FailureKind::NotFound) => Ok(gone("the account is already gone")),
             Err(stop) => Err(stop),
             Ok(()) => Ok(gone(format!("deleted {}", live.external_uid))),
         }
-    }
-
-    /// A uid may have been given to another person (fault 4): where the target has immutable ids, an account is deleted
-    /// by the one that was known before, or not at all.
-    fn check_immutable(&self, live: &Account, known: Option<&str>) -> Result<(), Stop> {
-        if live.immutable_id.is_some() && known.is_none() {
-            return Err(refused(
-                "NO_IMMUTABLE_ID",
-                "an unlinked account is deleted only with its immutable id in the precondition",
-            ));
-        }
-        Ok(())
     }
 
     async fn send_delete(&self, live: &Account) -> Result<(), Stop> {
@@ -47,4 +35,16 @@ impl Attempt<'_> {
 
 fn gone(message: impl Into<String>) -> Completed {
     Completed { message: message.into(), effect: Effect::Gone }
+}
+
+/// A uid may have been given to another person (fault 4): where the target has immutable ids, an account is deleted
+/// by the one that was known before, or not at all.
+fn check_immutable(live: &Account, known: Option<&str>) -> Result<(), Stop> {
+    if live.immutable_id.is_some() && known.is_none() {
+        return Err(refused(
+            "NO_IMMUTABLE_ID",
+            "an unlinked account is deleted only with its immutable id in the precondition",
+        ));
+    }
+    Ok(())
 }

@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// How an attempt leaves early: with an outcome that is not a success.
-type Stop = Box<Outcome>;
+type Stop = Outcome;
 
 /// Executes the operations of a claim in order, one try each, up to the first that does not succeed. What was not begun
 /// has no try.
@@ -45,9 +45,10 @@ pub async fn execute(
     references: References,
     claim: Claim,
 ) -> Executed {
-    let tries = match recovery::needed(&claim) {
-        true => recovery::recover(&target, &clock, &lease, &references, &claim).await,
-        false => one_by_one(&target, &clock, &lease, &references, &claim).await,
+    let tries = if recovery::needed(&claim) {
+        recovery::recover(&target, &clock, &lease, &references, &claim).await
+    } else {
+        one_by_one(&target, &clock, &lease, &references, &claim).await
     };
     Executed { claim, tries }
 }
@@ -115,7 +116,7 @@ impl<'a> Attempt<'a> {
         crash::point(Point::CallAfter);
         match outcome {
             Ok(completed) => Outcome::Completed(completed),
-            Err(stop) => *stop,
+            Err(stop) => stop,
         }
     }
 
@@ -163,7 +164,7 @@ impl<'a> Attempt<'a> {
 
     /// Protected accounts are never written, whoever asks.
     fn check_unprotected(&self, account: &Account) -> Result<(), Stop> {
-        match self.program()?.is_protected(account) {
+        match self.target.is_protected(self.program()?, account) {
             Ok(false) => Ok(()),
             Ok(true) => Err(refused("PROTECTED_ACCOUNT", format!("{} is protected", account.external_uid))),
             Err(error) => Err(refused("PROTECTION_UNKNOWN", format!("whether it is protected: {error}"))),
@@ -178,14 +179,14 @@ impl<'a> Attempt<'a> {
         });
         self.link.map(|link| link.account.clone()).or(named)
     }
+}
 
-    fn present(&self, message: impl Into<String>, account: AccountKey, disabled: Option<bool>) -> Completed {
-        Completed { message: message.into(), effect: Effect::Present { account, disabled } }
-    }
+fn present(message: impl Into<String>, account: AccountKey, disabled: Option<bool>) -> Completed {
+    Completed { message: message.into(), effect: Effect::Present { account, disabled } }
 }
 
 fn failed(failure: TargetFailure) -> Stop {
-    Box::new(Outcome::Failed(failure))
+    Outcome::Failed(failure)
 }
 
 fn refused(code: &str, message: impl Into<String>) -> Stop {

@@ -10,16 +10,12 @@ impl Attempt<'_> {
         self.operation.precondition.is_some()
     }
 
-    pub(super) fn premise_gone(&self) -> Stop {
-        Box::new(Outcome::PremiseGone("the account is gone".to_owned()))
-    }
-
     /// Checks the precondition against the account as it is now. An account that is not there fails every premise about
     /// it.
     pub(super) fn check_premise(&self, live: Option<&Account>) -> Result<(), Stop> {
         let Some(precondition) = &self.operation.precondition else { return Ok(()) };
         match self.broken(precondition, live) {
-            Some(broken) => Err(Box::new(Outcome::PremiseGone(broken))),
+            Some(broken) => Err(Outcome::PremiseGone(broken)),
             None => Ok(()),
         }
     }
@@ -58,4 +54,8 @@ impl Attempt<'_> {
     pub(super) fn shows_changes(&self, account: &Account, changes: &Changes) -> bool {
         self.program().is_ok_and(|program| effect::shows(program, changes, account))
     }
+}
+
+pub(super) fn premise_gone() -> Stop {
+    Outcome::PremiseGone("the account is gone".to_owned())
 }

@@ -9,7 +9,7 @@ use xavyo_core::{
 };
 use xavyo_runtime::Clock;
 
-use super::{Attempt, Claim, Lease, OpenTarget, Outcome, Tried, attempt_on, one_by_one};
+use super::{Attempt, Claim, Lease, OpenTarget, Outcome, Tried, attempt_on, one_by_one, present};
 
 /// Whether several operations of the claim share one unknown outcome.
 pub(super) fn needed(claim: &Claim) -> bool {
@@ -34,7 +34,7 @@ pub(super) async fn recover(
         Ok(Some(account)) => Ok(account),
         // One by one they find out for themselves that it is gone.
         Ok(None) => return one_by_one(target, clock, lease, references, claim).await,
-        Err(stop) => Err(*stop),
+        Err(stop) => Err(stop),
     };
     match outcome {
         Err(outcome) => vec![Tried { started_at, completed_at: clock.now(), outcome }],
@@ -43,11 +43,7 @@ pub(super) async fn recover(
             let done = Tried {
                 started_at,
                 completed_at: clock.now(),
-                outcome: Outcome::Completed(attempt.present(
-                    "the account shows it already",
-                    account.key(),
-                    None,
-                )),
+                outcome: Outcome::Completed(present("the account shows it already", account.key(), None)),
             };
             let rest = Claim { operations: claim.operations[shown..].to_vec(), ..claim.clone() };
             let mut tries = vec![done; shown];

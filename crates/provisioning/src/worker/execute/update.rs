@@ -10,7 +10,7 @@ use xavyo_core::{
     value::Attributes,
 };
 
-use super::{Attempt, Completed, Effect, Stop, failed, refused};
+use super::{Attempt, Completed, Effect, Stop, failed, premise::premise_gone, present, refused};
 
 /// How often an attempt reads again when the account changes between its read and its write.
 const READS: usize = 3;
@@ -38,7 +38,7 @@ impl Attempt<'_> {
     async fn read_and_write(&self, key: &AccountKey, state: Option<AccountState>) -> Result<Completed, Stop> {
         let live = if self.reads_first(state)? {
             match self.read(key).await? {
-                None if self.has_premise() => return Err(self.premise_gone()),
+                None if self.has_premise() => return Err(premise_gone()),
                 None => return self.without_account().await,
                 Some(live) => Some(live),
             }
@@ -54,7 +54,7 @@ impl Attempt<'_> {
         }
         let changes = self.changes(live.as_ref())?;
         if changes.is_empty() && state.is_none() {
-            return Ok(self.present("nothing to change", key.clone(), None));
+            return Ok(present("nothing to change", key.clone(), None));
         }
         self.send_update(live.as_ref(), key, changes, state).await
     }
@@ -86,7 +86,7 @@ impl Attempt<'_> {
         // An immutable id that we knew and the answer leaves out is still the account's.
         let known = self.link.and_then(|link| link.account.immutable_id.clone());
         let account = AccountKey { immutable_id: account.immutable_id.or(known), ..account };
-        self.present(message, account, state.map(|state| state == AccountState::Disabled))
+        present(message, account, state.map(|state| state == AccountState::Disabled))
     }
 
     /// What only a live read can tell: a premise, protection, an unknown outcome, the difference to the identity; and
@@ -122,7 +122,7 @@ impl Attempt<'_> {
     /// The account to update is gone: it is created again if the identity should have it, else there is nothing to do.
     async fn without_account(&self) -> Result<Completed, Stop> {
         if self.has_premise() {
-            return Err(self.premise_gone());
+            return Err(premise_gone());
         }
         let Some(identity) = self.identity else {
             return Ok(Completed { message: "the account is gone".to_owned(), effect: Effect::Gone });

@@ -13,7 +13,7 @@ async fn a_busy_target_is_tried_again_when_the_pause_is_over() {
     assert_eq!((failed.status, failed.retry_count), (OperationStatus::Failed, 1));
     bench.drain().await;
     assert_eq!(bench.writes().len(), 1, "not before its time");
-    bench.wait(60).await;
+    bench.wait(60);
     bench.drain().await;
     assert_eq!(bench.path(id).await, "pending in_progress failed pending in_progress completed");
 }
@@ -27,7 +27,7 @@ async fn exhausted_retries_make_a_dead_letter_q12() {
     };
     let id = bench.accept(command).await;
     bench.drain().await;
-    bench.wait(60).await;
+    bench.wait(60);
     bench.drain().await;
     assert_eq!(bench.path(id).await, "pending in_progress failed pending in_progress failed dead_letter");
 }

@@ -19,7 +19,7 @@ use xavyo_core::{
     change::{Change, Changes},
     connector::{Connector, MemoryFault, MemorySettings, Mode, ObjectType, Policies, Settings},
     identity::Identity,
-    ids::{ConnectorId, IdentityId, LaneId, OperationId, SubjectId, TenantId},
+    ids::{ConnectorId, IdentityId, OperationId, SubjectId, TenantId},
     operation::{Operation, OperationStatus, OperationType},
     value::{Attributes, Value},
 };
@@ -31,7 +31,10 @@ use crate::{
     operations::{ChangeOperation, CreateOperation, Operations},
     programs::Programs,
     secrets::Vault,
-    store::{connector, connector::work::Pair, identity, operation, operation::log},
+    store::{
+        connector::{self, work::Pair},
+        identity,
+    },
     targets::Targets,
 };
 
@@ -134,7 +137,7 @@ impl Bench {
             updated_at: now,
         };
         let mut tx = self.engine.database.begin(self.pair.tenant).await.unwrap();
-        identity::insert(&mut tx, self.pair.tenant, &[identity.clone()]).await.unwrap();
+        identity::insert(&mut tx, self.pair.tenant, std::slice::from_ref(&identity)).await.unwrap();
         db::commit(tx).await.unwrap();
         identity.id
     }
@@ -200,7 +203,7 @@ impl Bench {
         self.engine.take_over(self.pair, &target).await.unwrap()
     }
 
-    async fn wait(&self, seconds: i64) {
+    fn wait(&self, seconds: i64) {
         self.engine.clock.advance(TimeDelta::seconds(seconds));
     }
 

@@ -1,6 +1,7 @@
 //! Order, completion, and what is written about it.
 
 use super::*;
+use crate::store::operation::statistics;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operations_of_an_account_are_written_in_their_order_q7() {
@@ -80,7 +81,7 @@ async fn nothing_runs_before_its_time() {
     let id = bench.accept(command).await;
     bench.drain().await;
     assert_eq!((bench.status(id).await, bench.writes().len()), (OperationStatus::Pending, 0));
-    bench.wait(60).await;
+    bench.wait(60);
     bench.drain().await;
     assert_eq!(bench.status(id).await, OperationStatus::Completed);
 }
@@ -99,7 +100,7 @@ async fn statistics_equal_the_counts_of_the_rows_q13() {
     let counted = [statistics.dead_letter, statistics.completed, statistics.cancelled, statistics.pending];
     assert_eq!(counted, [1, 1, 1, 1]);
     let mut tx = bench.engine.database.begin(bench.pair.tenant).await.unwrap();
-    crate::store::operation::statistics::fold(&mut tx, bench.pair.tenant, 1_000).await.unwrap();
+    statistics::fold(&mut tx, bench.pair.tenant, 1_000).await.unwrap();
     db::commit(tx).await.unwrap();
     let folded = bench.operations.statistics(&bench.caller, None).await.unwrap();
     assert_eq!(folded, statistics, "folding changes no number");

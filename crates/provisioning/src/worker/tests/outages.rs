@@ -11,7 +11,7 @@ async fn an_outage_uses_no_retry_and_ends_with_a_probe_q12() {
     bench.drain().await;
     let waiting = bench.get(id).await;
     assert_eq!((waiting.status, waiting.retry_count), (OperationStatus::AwaitingSystem, 0));
-    bench.wait(60).await;
+    bench.wait(60);
     assert_eq!(bench.engine.probe_step().await.unwrap(), 1);
     bench.drain().await;
     assert_eq!(bench.path(id).await, "pending in_progress awaiting_system pending in_progress completed");
@@ -33,7 +33,7 @@ async fn a_create_whose_answer_was_lost_is_found_not_repeated_q5_fault_17() {
     let id = bench.create("ann").await;
     bench.drain().await;
     assert!(bench.get(id).await.outcome_unknown);
-    bench.wait(60).await;
+    bench.wait(60);
     bench.drain().await;
     assert_eq!(bench.status(id).await, OperationStatus::Completed);
     assert_eq!(bench.writes(), ["create:ann"], "one object, one write");
@@ -44,7 +44,7 @@ async fn a_create_that_never_arrived_is_repeated_q5() {
     let bench = Bench::failing(&[("create", "unknown_before", 1)]).await;
     let id = bench.create("ann").await;
     bench.drain().await;
-    bench.wait(60).await;
+    bench.wait(60);
     bench.drain().await;
     assert_eq!(bench.status(id).await, OperationStatus::Completed);
     assert_eq!(bench.writes(), ["create:ann", "create:ann"], "the first one had no effect");
@@ -56,7 +56,7 @@ async fn an_update_whose_answer_was_lost_is_read_back_q8() {
     bench.create("ann").await;
     let id = bench.update("ann", "new@x").await;
     bench.drain().await;
-    bench.wait(60).await;
+    bench.wait(60);
     bench.drain().await;
     assert_eq!(bench.status(id).await, OperationStatus::Completed);
     assert_eq!(bench.writes(), ["create:ann", "update:ann"]);

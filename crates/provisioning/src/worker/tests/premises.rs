@@ -5,7 +5,7 @@ use xavyo_core::operation::Precondition;
 use super::*;
 
 impl Bench {
-    async fn immutable_id(&self, uid: &str) -> String {
+    fn immutable_id(&self, uid: &str) -> String {
         let entries = memory::ledger(&self.store, None).unwrap();
         let created =
             entries.iter().find(|entry| entry.external_uid == uid && entry.after.is_some()).unwrap();
@@ -28,7 +28,7 @@ async fn a_delete_with_the_right_immutable_id_is_done_r2() {
     let bench = Bench::new().await;
     bench.create("ann").await;
     bench.drain().await;
-    let id = bench.accept(bench.delete_of("ann", bench.immutable_id("ann").await)).await;
+    let id = bench.accept(bench.delete_of("ann", bench.immutable_id("ann"))).await;
     bench.drain().await;
     assert_eq!(bench.status(id).await, OperationStatus::Completed);
     assert_eq!(bench.writes(), ["create:ann", "delete:ann"]);
@@ -39,7 +39,7 @@ async fn an_account_that_got_anothers_name_is_not_deleted_fault_4() {
     let bench = Bench::new().await;
     bench.create("ann").await;
     bench.drain().await;
-    let first = bench.immutable_id("ann").await;
+    let first = bench.immutable_id("ann");
     bench.accept(bench.delete_of("ann", first.clone())).await;
     bench.create("ann").await;
     bench.drain().await;
