@@ -7,6 +7,7 @@ use std::{
 
 use futures::{StreamExt, stream};
 use serde::Serialize;
+use tokio::time::Instant;
 use uuid::Uuid;
 use xavyo_core::{
     Error, Reason,
@@ -21,6 +22,7 @@ use super::{
     Remediate, Remediations,
     begin::{Begun, Intent},
     finish::passes,
+    patience,
     record::{Failure, Outcome, RemediationRecord},
 };
 use crate::{
@@ -76,7 +78,7 @@ impl Remediations {
         };
         let items: Vec<Item> =
             stream::iter(&command.items).map(begin).buffered(BEGUN_AT_ONCE).collect().await;
-        Ok(self.end_all(items, deadline).await)
+        Ok(self.end_all(items, patience(deadline)).await)
     }
 
     /// The discrepancies by id, if the call makes sense as a whole.
@@ -151,7 +153,7 @@ impl Remediations {
 
     /// Carries out what was begun, accounts side by side, the items of one account one after the other; what has not ended
     /// at the deadline goes on without the caller.
-    async fn end_all(&self, items: Vec<Item>, deadline: Deadline) -> BulkOutcome {
+    async fn end_all(&self, items: Vec<Item>, deadline: Instant) -> BulkOutcome {
         let mut lanes: HashMap<String, Vec<Intent>> = HashMap::new();
         for item in &items {
             if let Item::UnderWay(intent) = item {
@@ -161,7 +163,7 @@ impl Remediations {
         let lanes: Vec<_> = lanes.into_values().map(|intents| self.spawn_lane(intents)).collect();
         let mut ended: HashMap<DiscrepancyId, RemediationRecord> = HashMap::new();
         for lane in lanes {
-            if let Ok(Ok(records)) = tokio::time::timeout_at(deadline.0, lane).await {
+            if let Ok(Ok(records)) = tokio::time::timeout_at(deadline, lane).await {
                 ended.extend(records.into_iter().map(|record| (record.discrepancy_id, record)));
             }
         }

@@ -18,7 +18,10 @@ pub mod plan;
 mod preview;
 pub mod record;
 
+use std::time::Duration;
+
 use serde::Serialize;
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 use xavyo_core::{
@@ -41,6 +44,9 @@ use crate::{
     secret_values::SecretValues,
     worker::{Busy, lease::Lease},
 };
+
+/// How long it takes to say that something is under way.
+const TELLING: Duration = Duration::from_millis(300);
 
 #[derive(Clone, Debug)]
 pub struct Remediations {
@@ -82,7 +88,7 @@ impl Remediations {
             Begun::Before(record) => Ok(*record),
             Begun::Now(intent) => {
                 let done = self.spawn((*intent).clone());
-                match tokio::time::timeout_at(deadline.0, done).await {
+                match tokio::time::timeout_at(patience(deadline), done).await {
                     Ok(Ok(Err(error))) if !finish::passes(&error) => Err(error),
                     Ok(Ok(Ok(record))) => Ok(record),
                     // The deadline has come first, or somebody else carries on.
@@ -95,4 +101,9 @@ impl Remediations {
     fn session(&self, caller: &Caller) -> Session {
         self.provisioning.session(caller.tenant, caller.subject, Some(&caller.trace_id))
     }
+}
+
+/// Until when a call waits for what it has begun: what is under way by then must still be looked up and told in time.
+fn patience(deadline: Deadline) -> Instant {
+    deadline.0.checked_sub(TELLING).unwrap_or(deadline.0)
 }

@@ -2,6 +2,7 @@
 //! [`super::finding`].
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use sqlx::{PgConnection, Postgres, QueryBuilder, types::Json};
 use uuid::Uuid;
 use xavyo_core::{
@@ -70,9 +71,26 @@ impl Filter for DiscrepancyFilter {
         list::equals(query, "run_id", self.run_id.map(|run| run.0));
         list::equals(query, "discrepancy_type", self.discrepancy_type.map(DiscrepancyType::name));
         list::equals(query, "resolution_status", self.resolution_status.map(ResolutionStatus::name));
-        list::equals(query, "identity_id", self.identity_id.map(|identity| identity.0));
-        list::equals(query, "external_uid", self.external_uid.clone());
+        if let Some(identity) = self.identity_id {
+            about(query, "identity_id", identity.0, &json!([{ "identity_id": identity }]));
+        }
+        if let Some(uid) = &self.external_uid {
+            about(query, "external_uid", uid.clone(), &json!([{ "account": { "external_uid": uid } }]));
+        }
     }
+}
+
+/// A collision is about each of its members, which stand among its candidates.
+fn about<'a, T>(
+    query: &mut QueryBuilder<Postgres>,
+    column: &'static str,
+    value: T,
+    member: &serde_json::Value,
+) where
+    T: sqlx::Encode<'a, Postgres> + sqlx::Type<Postgres> + Send + 'a,
+{
+    query.push(" and (").push(column).push(" = ").push_bind(value);
+    query.push(" or (discrepancy_type = 'collision' and candidates @> ").push_bind(member.clone()).push("))");
 }
 
 pub async fn get(tx: &mut PgConnection, tenant: TenantId, id: DiscrepancyId) -> Result<DiscrepancyRecord> {
@@ -203,7 +221,7 @@ impl TryFrom<DiscrepancyRow> for DiscrepancyRecord {
     }
 }
 
-fn fingerprint(bytes: Vec<u8>) -> Result<Fingerprint> {
+pub(super) fn fingerprint(bytes: Vec<u8>) -> Result<Fingerprint> {
     let bytes =
         bytes.try_into().map_err(|_| Error::internal("discrepancy.fingerprint is not 16 bytes long"))?;
     Ok(Fingerprint(Digest(bytes)))

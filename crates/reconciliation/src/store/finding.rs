@@ -8,6 +8,7 @@ use uuid::Uuid;
 use xavyo_core::{
     discrepancy::{Candidate, Discrepancy, DiscrepancyType},
     error::Result,
+    fingerprint::Fingerprint,
     ids::{ConnectorId, DiscrepancyId, RunId, SubjectId, TenantId},
     remediation::RemediationAction,
     report::Trend,
@@ -161,22 +162,25 @@ pub struct Successor {
     pub at: DateTime<Utc>,
 }
 
-/// Open findings of earlier runs, in order of id after `after`, that this run has not found again: they are gone, or
-/// their accounts could not be judged.
-pub async fn find_unconfirmed(
+/// An open finding of an earlier run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Open {
+    pub id: DiscrepancyId,
+    pub fingerprint: Fingerprint,
+}
+
+/// Open findings of the connector's earlier runs, in order of id after `after`.
+pub async fn find_open(
     tx: &mut PgConnection,
     tenant: TenantId,
     (connector, run): (ConnectorId, RunId),
     after: Uuid,
     limit: i64,
-) -> Result<Vec<Uuid>> {
-    let ids = sqlx::query_scalar!(
-        "select id
-           from discrepancy as older
+) -> Result<Vec<Open>> {
+    let rows = sqlx::query!(
+        "select id, fingerprint
+           from discrepancy
           where tenant_id = $1 and connector_id = $2 and resolution_status = 'pending' and run_id <> $3 and id > $4
-            and not exists (select from discrepancy as again
-                             where again.tenant_id = $1 and again.run_id = $3
-                               and again.fingerprint = older.fingerprint)
           order by id
           limit $5",
         tenant.0,
@@ -185,7 +189,20 @@ pub async fn find_unconfirmed(
         after,
         limit,
     );
-    ids.fetch_all(tx).await.map_err(db::failed)
+    let rows = rows.fetch_all(tx).await.map_err(db::failed)?;
+    let open = rows.into_iter().map(|row| {
+        Ok(Open { id: row.id.into(), fingerprint: super::discrepancy::fingerprint(row.fingerprint)? })
+    });
+    open.collect()
+}
+
+/// Says that the statements to come join many rows, and may take their time. Those that the run has just written are not
+/// in the planner's statistics yet: it would take them for a handful, and walk through all of one side for each of the
+/// other.
+pub async fn expect_many(tx: &mut PgConnection) -> Result<()> {
+    sqlx::query!("set local enable_nestloop = off").execute(&mut *tx).await.map_err(db::failed)?;
+    sqlx::query!("set local statement_timeout = '10min'").execute(tx).await.map_err(db::failed)?;
+    Ok(())
 }
 
 /// Findings that were open before keep the time at which they were first seen.

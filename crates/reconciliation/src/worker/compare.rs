@@ -110,6 +110,7 @@ impl Hand<'_> {
         finding::insert_all(&mut tx, self.tenant(), &rows).await?;
         for row in &rows {
             self.record.progress.found.add(row.discrepancy_type, 1);
+            self.written.insert(row.fingerprint);
         }
         self.record.run.discrepancies_found = self.record.progress.found.total;
         crash::point(Point::FindingsWritten);
@@ -151,11 +152,13 @@ impl Hand<'_> {
             let mut tx = self.begin().await?;
             let of = (self.record.run.connector_id, self.record.run.id);
             let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
-            let ids = finding::find_unconfirmed(&mut tx, self.tenant(), of, after, limit).await?;
-            let older = discrepancy::find_all(&mut tx, self.tenant(), &ids).await?;
+            let open = finding::find_open(&mut tx, self.tenant(), of, after, limit).await?;
+            let Some(last) = open.last() else { return Ok(()) };
+            after = last.id.0;
+            let unconfirmed = open.iter().filter(|it| !self.written.contains(&it.fingerprint));
+            let unconfirmed: Vec<Uuid> = unconfirmed.map(|it| it.id.0).collect();
+            let older = discrepancy::find_all(&mut tx, self.tenant(), &unconfirmed).await?;
             drop(tx);
-            let Some(last) = ids.last() else { return Ok(()) };
-            after = *last;
             let older: Vec<Discrepancy> = older.into_iter().map(|record| record.discrepancy).collect();
             let in_flight = self.in_flight(&older).await?;
             self.record.spared.extend(in_flight);

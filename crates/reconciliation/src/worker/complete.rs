@@ -24,10 +24,21 @@ use crate::{
 };
 
 impl Hand<'_> {
+    /// Completes the run, or leaves it as it was.
     pub(super) async fn complete(&mut self) -> Result<(), Halt> {
+        let before = self.record.clone();
+        let completed = self.complete_at_once().await;
+        if completed.is_err() {
+            self.record = before;
+        }
+        completed
+    }
+
+    async fn complete_at_once(&mut self) -> Result<(), Halt> {
         let now = self.engine.clock.now();
         let tenant = self.tenant();
         let mut tx = self.begin().await?;
+        finding::expect_many(&mut tx).await?;
         let run = &mut self.record.run;
         run.status = run.status.after(Event::Completed)?;
         run.completed_at = Some(now);

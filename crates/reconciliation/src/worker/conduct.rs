@@ -1,13 +1,14 @@
 //! The life of a run in the hands of this process: taken, carried through its phases, and let go at its end or where it is
 //! interrupted.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use xavyo_core::{
     Error, Reason,
     error::Result,
+    fingerprint::Fingerprint,
     ids::{RunId, TenantId},
     run::{Event, PauseReason, Phase, RunFailure, RunStatus},
 };
@@ -39,6 +40,8 @@ pub(super) struct Hand<'a> {
     pub stop: &'a CancellationToken,
     /// When progress is saved next.
     pub save_at: Instant,
+    /// The findings that were written since it began to read.
+    pub written: HashSet<Fingerprint>,
 }
 
 /// Why a run is not carried on here.
@@ -72,7 +75,15 @@ impl Engine {
         let Some(record) = self.take(work).await? else { return Ok(()) };
         let run = &record.run;
         let session = self.provisioning.session(work.tenant, run.created_by, run.trace_id.as_deref());
-        let mut hand = Hand { engine: self, work, record, session, stop, save_at: Instant::now() };
+        let mut hand = Hand {
+            engine: self,
+            work,
+            record,
+            session,
+            stop,
+            save_at: Instant::now(),
+            written: HashSet::new(),
+        };
         crash::point(Point::RunClaimed);
         match hand.carry_on().await {
             Ok(()) => Ok(()),

@@ -78,6 +78,7 @@ impl Hand<'_> {
         run.accounts_processed = 0;
         self.record.proofs.clear();
         self.record.spared.clear();
+        self.written.clear();
         let progress = &mut self.record.progress;
         *progress = crate::runs::record::Progress { sequence: progress.sequence, ..Default::default() };
         progress.accounts_expected =

@@ -3,15 +3,17 @@
 use chrono::TimeDelta;
 use uuid::Uuid;
 use xavyo_core::{
-    discrepancy::{DiscrepancyType, Event, ResolutionStatus},
+    account::AccountKey,
+    discrepancy::{Candidate, Discrepancy, DiscrepancyType, Event, ResolutionStatus},
+    ids::IdentityId,
     report::Trend,
 };
 use xavyo_runtime::db;
 
 use super::{Ground, PERSON, TENANT};
 use crate::store::{
-    discrepancy::{self, Settlement},
-    finding,
+    discrepancy::{self, DiscrepancyFilter, Settlement},
+    finding, list,
 };
 
 #[tokio::test]
@@ -82,16 +84,42 @@ async fn runs_are_compared_by_fingerprint() {
 }
 
 #[tokio::test]
-async fn what_is_not_confirmed_is_walked_through_in_order() {
+async fn open_findings_of_earlier_runs_are_walked_through_in_order() {
     let ground = Ground::lay().await;
     let (_, first) = ground.completed_run(&[1, 2, 3]).await;
     let next = ground.run().await;
     let mut tx = ground.begin().await;
-    finding::insert_all(&mut tx, TENANT, &[ground.finding(&next, 2)]).await.unwrap();
+    finding::insert_all(&mut tx, TENANT, &[ground.finding(&next, 4)]).await.unwrap();
     let of = (super::CONNECTOR, next.run.id);
 
-    let page = finding::find_unconfirmed(&mut tx, TENANT, of, Uuid::nil(), 1).await.unwrap();
-    let rest = finding::find_unconfirmed(&mut tx, TENANT, of, page[0], 10).await.unwrap();
+    let page = finding::find_open(&mut tx, TENANT, of, Uuid::nil(), 1).await.unwrap();
+    let rest = finding::find_open(&mut tx, TENANT, of, page[0].id.0, 10).await.unwrap();
 
-    assert_eq!((page, rest), (vec![first[0].0], vec![first[2].0]));
+    let walked: Vec<_> = page.iter().chain(&rest).map(|open| open.id).collect();
+    assert_eq!(walked, first);
+    assert_eq!(page[0].fingerprint, ground.finding(&next, 1).fingerprint);
+}
+
+#[tokio::test]
+async fn a_collision_is_about_each_of_its_members() {
+    let ground = Ground::lay().await;
+    let run = ground.run().await;
+    let jane = IdentityId(Uuid::from_u128(7));
+    let account = AccountKey { external_uid: "jane".to_owned(), immutable_id: None };
+    let collision = Discrepancy {
+        discrepancy_type: DiscrepancyType::Collision,
+        identity_id: None,
+        candidates: vec![Candidate { identity_id: jane, account, score: 60, reasons: Vec::new() }],
+        ..ground.finding(&run, 1)
+    };
+    let mut tx = ground.begin().await;
+    finding::insert_all(&mut tx, TENANT, &[collision.clone(), ground.finding(&run, 2)]).await.unwrap();
+
+    for filter in [
+        DiscrepancyFilter { identity_id: Some(jane), ..DiscrepancyFilter::default() },
+        DiscrepancyFilter { external_uid: Some("jane".to_owned()), ..DiscrepancyFilter::default() },
+    ] {
+        let about = list::ids(&mut tx, TENANT, &filter, None, 10).await.unwrap();
+        assert_eq!(about, [collision.id.0], "{filter:?}");
+    }
 }
