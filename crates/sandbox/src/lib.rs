@@ -10,8 +10,10 @@
 
 pub mod checker;
 pub mod directory;
+pub mod faults;
 pub mod keys;
 pub mod ledger;
+pub mod load;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

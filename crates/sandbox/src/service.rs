@@ -43,6 +43,7 @@ pub struct Service {
 /// What a replica is started from, again and again.
 #[derive(Clone, Debug)]
 struct Place {
+    binary: PathBuf,
     directory: PathBuf,
     replica: String,
     environment: Vec<(String, String)>,
@@ -92,7 +93,19 @@ impl Service {
         directory: &Path,
         environment: Vec<(String, String)>,
     ) -> Result<Self> {
-        let place = Place { directory: directory.to_owned(), replica: replica.to_owned(), environment };
+        Self::start_binary(kind, workspace::binary(&kind.binary())?, replica, directory, environment).await
+    }
+
+    /// The same from another binary: one with crash points.
+    pub async fn start_binary(
+        kind: Kind,
+        binary: PathBuf,
+        replica: &str,
+        directory: &Path,
+        environment: Vec<(String, String)>,
+    ) -> Result<Self> {
+        let place =
+            Place { binary, directory: directory.to_owned(), replica: replica.to_owned(), environment };
         let (process, address) = place.start(kind, ANY_PORT).await?;
         Ok(Self { kind, process, address, place })
     }
@@ -132,6 +145,12 @@ impl Service {
         self.process.kill().map(drop)
     }
 
+    /// What its environment says from its next start on; none = nothing.
+    pub fn set_environment(&mut self, name: &str, value: Option<&str>) {
+        self.place.environment.retain(|(known, _)| known != name);
+        self.place.environment.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+    }
+
     /// Starts it again under the same address, after it was stopped or killed.
     pub async fn restart(&mut self) -> Result<()> {
         self.kill()?;
@@ -146,15 +165,12 @@ impl Place {
         let address_file = self.directory.join(format!("{name}.address"));
         // What an earlier start wrote must not be mistaken for this one's.
         let _ = fs::remove_file(&address_file);
-        let mut process = Program::new(
-            workspace::binary(&kind.binary())?,
-            &self.directory,
-            self.directory.join(format!("{name}.log")),
-        )
-        .environment(self.environment.clone())
-        .environment([("XAVYO_LISTEN", listen)])
-        .environment([("XAVYO_ADDRESS_FILE", &address_file)])
-        .start()?;
+        let mut process =
+            Program::new(&self.binary, &self.directory, self.directory.join(format!("{name}.log")))
+                .environment(self.environment.clone())
+                .environment([("XAVYO_LISTEN", listen)])
+                .environment([("XAVYO_ADDRESS_FILE", &address_file)])
+                .start()?;
         let address = process
             .ready(START_LIMIT, async || serving(&address_file).await)
             .await

@@ -19,6 +19,7 @@ use crate::{
     postgres::{Database, Postgres},
     service::{Kind, Service},
     user::User,
+    workspace,
 };
 
 /// Both services, running, and what they run on.
@@ -99,6 +100,16 @@ impl Ground {
     /// Another replica of provisioning. `more` is added to its environment and wins over what stands there; an empty
     /// value takes a variable away.
     pub async fn start_provisioning(&self, replica: &str, more: &[(&str, &str)]) -> Result<Service> {
+        self.start_provisioning_binary(workspace::binary(&Kind::Provisioning.binary())?, replica, more).await
+    }
+
+    /// The same from another binary: one with crash points.
+    pub async fn start_provisioning_binary(
+        &self,
+        binary: PathBuf,
+        replica: &str,
+        more: &[(&str, &str)],
+    ) -> Result<Service> {
         let mut environment = self.environment(&self.provisioning)?;
         for allowed in ["XAVYO_ALLOW_MEMORY", "XAVYO_ALLOW_CLEAR_TEXT", "XAVYO_ALLOW_SOCKETS"] {
             set(&mut environment, allowed, "true");
@@ -107,7 +118,7 @@ impl Ground {
         for (name, value) in more {
             set(&mut environment, name, value);
         }
-        Service::start(Kind::Provisioning, replica, self.directory.path(), environment).await
+        Service::start_binary(Kind::Provisioning, binary, replica, self.directory.path(), environment).await
     }
 
     /// Another replica of reconciliation, which reads and writes through the provisioning at that URL.

@@ -34,6 +34,16 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// A service's binary with crash points: built apart, so that nothing else meets it by mistake.
+pub fn crash_points_binary(name: &str) -> Result<PathBuf> {
+    let target = binaries()?.parent().map(Path::to_owned).context("target/<profile> has a parent")?;
+    let path = target.join("crash-points").join(name);
+    if !path.is_file() {
+        bail!("{} is not built: `cargo xtask soak` and `cargo xtask test faults` do that", path.display());
+    }
+    Ok(path)
+}
+
 /// The program of that name in PATH, or in the folders where servers live.
 pub fn program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();

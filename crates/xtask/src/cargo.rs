@@ -1,13 +1,13 @@
 //! Cargo, as every command here calls it.
 
-use std::{env, process::Command};
+use std::{env, fs, process::Command};
 
 use anyhow::Result;
 
 use crate::{
     program::run,
     terminal,
-    workspace::{SERVICES, root},
+    workspace::{SERVICES, binaries, root, target},
 };
 
 pub fn cargo() -> Command {
@@ -35,6 +35,22 @@ pub fn build() -> Result<()> {
 pub fn build_release() -> Result<()> {
     terminal::heading("build, optimised");
     build_programs(&["--release"])
+}
+
+/// The services with crash points go to `target/crash-points`; where all others look, the usual ones lie again afterwards.
+pub fn build_crash_points() -> Result<()> {
+    terminal::heading("build, with crash points");
+    let features = SERVICES.map(|service| format!("xavyo-{service}/crash-points")).join(",");
+    build_programs(&["--features", &features])?;
+    let folder = target()?.join("crash-points");
+    fs::create_dir_all(&folder)?;
+    for service in SERVICES {
+        let name = format!("xavyo-{service}");
+        // A new file: an earlier one may still run.
+        let _ = fs::remove_file(folder.join(&name));
+        fs::copy(binaries()?.join(&name), folder.join(&name))?;
+    }
+    Ok(())
 }
 
 fn build_programs(flags: &[&str]) -> Result<()> {

@@ -32,6 +32,9 @@ To see it work
   bench queue [--json]
                      how fast the queue is, as ratios to bare SQL on the same Postgres
 
+  soak [--minutes N] [--seed S] [--json]
+                     three replicas under load, kills, stops, crashes and network faults; then a judgement
+
 To work on it
   test [filter]      every test, or those whose name contains the filter
   lint               format, clippy, the contract, the layers, the sizes
@@ -59,6 +62,10 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         ["demo", rest @ ..] => program::become_program("xavyo-demo", rest)?,
         ["dev", rest @ ..] => program::become_program("xavyo-dev", rest)?,
         ["bench", rest @ ..] => program::become_measured_program("xavyo-bench", rest)?,
+        ["soak", rest @ ..] => {
+            cargo::build_crash_points()?;
+            program::become_program("xavyo-soak", rest)?;
+        }
         ["test"] => test::run(None)?,
         ["test", filter] => test::run(Some(filter))?,
         ["lint"] => lint::run()?,

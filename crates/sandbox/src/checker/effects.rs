@@ -117,13 +117,17 @@ fn shows(
 }
 
 fn shows_change(account: &Attributes, name: &str, change: &Value) -> bool {
-    let held = account.get(name).map_or(&[][..], Vec::as_slice);
+    let held = held(account, name);
     match modification(change) {
         Some((add, remove)) => {
             add.iter().all(|value| held.contains(value)) && !remove.iter().any(|value| held.contains(value))
         }
         None => texts(change) == held,
     }
+}
+
+fn held<'a>(account: &'a Attributes, name: &str) -> &'a [String] {
+    account.get(name).map_or(&[], Vec::as_slice)
 }
 
 /// The values that a change adds and removes, if it is of that kind.
@@ -136,10 +140,17 @@ fn modification(change: &Value) -> Option<(Vec<String>, Vec<String>)> {
 /// Whether an operation is one whose attempt could have made this write: for ledgers without tags.
 pub(super) fn could_have_written(operation: &Operation, write: &Write) -> bool {
     match (operation.operation_type.as_str(), write.call) {
-        ("create" | "update", Call::Create) | ("delete", Call::Delete) => true,
-        ("update", Call::Update) => write.attributes.as_ref().is_some_and(|account| {
-            operation.payload.iter().all(|(name, change)| shows_change(account, name, change))
-        }),
+        ("delete", Call::Delete) => true,
+        // An update makes an account again that is gone.
+        ("create" | "update", Call::Create) | ("update", Call::Update) => {
+            write.attributes.as_ref().is_some_and(|account| {
+                let made = write.call == Call::Create;
+                operation.payload.iter().all(|(name, change)| match modification(change) {
+                    Some((add, _)) if made => add.iter().all(|value| held(account, name).contains(value)),
+                    Some(_) | None => shows_change(account, name, change),
+                })
+            })
+        }
         _ => false,
     }
 }

@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use chrono::{DurationRound, TimeDelta};
 use uuid::Uuid;
 
 use super::{Attempt, ClientCall, Connector, Evidence, Lane, Move, Operation, effects};
 use crate::ledger::{Ledger, Tag, Write};
+
+/// Of the clocks of targets that know no tags.
+const RESOLUTION: TimeDelta = TimeDelta::seconds(1);
 
 pub(super) struct Index<'a> {
     pub evidence: &'a Evidence,
@@ -100,16 +104,13 @@ impl<'a> Index<'a> {
     }
 
     fn attribute(&mut self, ledger: &'a Ledger) {
-        let accounts = if ledger.tagged { HashMap::new() } else { self.accounts_of(ledger.connector) };
-        let mut used = HashSet::new();
+        let mut accounts = if ledger.tagged { HashMap::new() } else { self.accounts_of(ledger.connector) };
         for write in &ledger.writes {
             let tag = if ledger.tagged {
                 write.tag
             } else {
-                let candidates = accounts.get(&account_key(&write.external_uid));
-                self.writer(write, candidates.map_or(&[], Vec::as_slice), &used)
+                accounts.get_mut(&account_key(&write.external_uid)).and_then(|visits| visits.writer(write))
             };
-            used.extend(tag);
             if let Some(tag) = tag {
                 self.by_operation.entry(tag.operation).or_default().push(self.writes.len());
             }
@@ -117,43 +118,64 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// The operations of each account of a connector, by sequence.
-    fn accounts_of(&self, connector: Uuid) -> HashMap<String, Vec<&'a Operation>> {
-        let mut accounts: HashMap<String, Vec<&Operation>> = HashMap::new();
+    /// The attempts at each account of a connector.
+    fn accounts_of(&self, connector: Uuid) -> HashMap<String, Visits<'a>> {
+        let mut accounts: HashMap<String, Visits<'_>> = HashMap::new();
         for lane in self.lanes.values() {
             let uids: HashSet<String> = lane
                 .iter()
                 .filter(|operation| operation.connector == connector)
                 .filter_map(|operation| Some(account_key(operation.target_uid.as_ref()?)))
                 .collect();
+            let visits = lane.iter().flat_map(|operation| {
+                self.attempts(operation.id).iter().map(move |attempt| (*operation, *attempt))
+            });
+            let visits: Vec<_> = visits.collect();
             for uid in uids {
-                accounts.entry(uid).or_default().extend(lane);
+                accounts.entry(uid).or_default().attempts.extend(visits.iter().copied());
             }
+        }
+        for visits in accounts.values_mut() {
+            visits.attempts.sort_by_key(|(operation, attempt)| (attempt.started_at, operation.sequence));
         }
         accounts
     }
+}
 
-    /// The attempt that was at the account when the write happened; of several under one claim, the first that it fits.
-    fn writer(&self, write: &Write, candidates: &[&'a Operation], used: &HashSet<Tag>) -> Option<Tag> {
+/// The attempts at one account, in order, and how far its writes have come.
+#[derive(Default)]
+struct Visits<'a> {
+    attempts: Vec<(&'a Operation, &'a Attempt)>,
+    next: usize,
+    used: HashSet<Tag>,
+}
+
+impl Visits<'_> {
+    /// The attempt that made a write: the next one that was there then and could have; else any that could have; else any
+    /// that was there.
+    fn writer(&mut self, write: &Write) -> Option<Tag> {
         let at = write.at?;
-        let mut fitting = candidates.iter().flat_map(|operation| {
-            let at_work = self
-                .attempts(operation.id)
-                .iter()
-                .filter(move |attempt| attempt.started_at <= at && at <= attempt.completed_at);
-            at_work.map(move |attempt| (*operation, *attempt))
-        });
-        let tag = |attempt: &Attempt| Tag {
-            operation: attempt.operation,
-            attempt: attempt.number,
-            fence: attempt.fence,
+        let was_there = |attempt: &Attempt| {
+            attempt.started_at.duration_trunc(RESOLUTION).unwrap_or(attempt.started_at) <= at
+                && at <= attempt.completed_at
         };
-        let all: Vec<_> = fitting.by_ref().collect();
-        let fits = all.iter().find(|(operation, attempt)| {
-            !used.contains(&tag(attempt)) && effects::could_have_written(operation, write)
-        });
-        fits.or(all.first()).map(|(_, attempt)| tag(attempt))
+        let there: Vec<usize> =
+            (0..self.attempts.len()).filter(|position| was_there(self.attempts[*position].1)).collect();
+        let could = |position: &&usize| {
+            let (operation, attempt) = self.attempts[**position];
+            !self.used.contains(&tag_of(attempt)) && effects::could_have_written(operation, write)
+        };
+        let in_order = there.iter().filter(|position| **position >= self.next).find(could);
+        let position = *in_order.or_else(|| there.iter().find(could)).or(there.first())?;
+        let tag = tag_of(self.attempts[position].1);
+        self.next = self.next.max(position + 1);
+        self.used.insert(tag);
+        Some(tag)
     }
+}
+
+fn tag_of(attempt: &Attempt) -> Tag {
+    Tag { operation: attempt.operation, attempt: attempt.number, fence: attempt.fence }
 }
 
 impl ClientCall {

@@ -29,7 +29,7 @@ pub async fn read(connector: Uuid, slapd: &Slapd) -> Result<Ledger> {
 
 /// One entry of the accesslog.
 struct Record {
-    /// Generalised time with microseconds: it sorts as text, and slapd gives each entry another.
+    /// Generalised time with a fraction that counts the entries of a second: it sorts as text.
     start: String,
     call: Call,
     dn: String,
@@ -59,9 +59,10 @@ impl Record {
         })
     }
 
+    /// To the second: what stands behind it only tells the entries of one second apart.
     fn at(&self) -> Option<DateTime<Utc>> {
-        let parsed = NaiveDateTime::parse_from_str(self.start.trim_end_matches('Z'), "%Y%m%d%H%M%S%.f");
-        parsed.ok().map(|at| at.and_utc())
+        let seconds = self.start.split('.').next()?;
+        NaiveDateTime::parse_from_str(seconds, "%Y%m%d%H%M%S").ok().map(|at| at.and_utc())
     }
 }
 
