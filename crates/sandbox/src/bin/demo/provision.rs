@@ -16,7 +16,7 @@ use xavyo_wire::pb::{
 use crate::{api::Api, people::Person, story};
 
 const CHUNK: usize = 500;
-const GLANCE: Duration = Duration::from_millis(50);
+const GLANCE: Duration = Duration::from_millis(200);
 /// A queue in which nothing ends for so long is stuck.
 const PATIENCE: Duration = Duration::from_mins(1);
 
