@@ -1,0 +1,181 @@
+//! The contract as it is served: who may call what, what is listed, what is not served yet.
+
+use std::collections::BTreeSet;
+
+use prost::{Message, bytes::Buf};
+use prost_types::FileDescriptorSet;
+use tonic::{
+    Code, Request,
+    client::Grpc,
+    codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    codegen::http::uri::PathAndQuery,
+    transport::Endpoint,
+};
+use xavyo_runtime::auth::access::{Access, RULES, Rule};
+use xavyo_sandbox::keys::Claims;
+use xavyo_tests::{Refusal, World};
+use xavyo_wire::descriptor;
+
+/// Sends a message without fields, whatever the method expects.
+#[derive(Default)]
+struct Empty;
+
+impl Codec for Empty {
+    type Encode = ();
+    type Decode = ();
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Empty {
+    type Item = ();
+    type Error = tonic::Status;
+
+    fn encode(&mut self, (): (), _: &mut EncodeBuf<'_>) -> Result<(), tonic::Status> {
+        Ok(())
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::default()
+    }
+}
+
+impl Decoder for Empty {
+    type Item = ();
+    type Error = tonic::Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<()>, tonic::Status> {
+        from.advance(from.remaining());
+        Ok(Some(()))
+    }
+}
+
+/// What an empty request gets; None = it was answered.
+async fn ask(world: &World, rule: &Rule, token: &str, service: bool) -> Option<Refusal> {
+    let url = if rule.service.starts_with("xavyo.provisioning") {
+        world.provisioning_url()
+    } else {
+        world.reconciliation_url()
+    };
+    let mut client = Grpc::new(Endpoint::from_shared(url).unwrap().connect().await.unwrap());
+    client.ready().await.unwrap();
+    let mut request = Request::new(tokio_stream::iter([()]));
+    let metadata = request.metadata_mut();
+    metadata.insert("authorization", format!("Bearer {token}").parse().unwrap());
+    if service {
+        metadata.insert("x-xavyo-tenant", world.tenant.to_string().parse().unwrap());
+        metadata.insert("x-xavyo-subject", world.tenant.to_string().parse().unwrap());
+    }
+    let path: PathAndQuery = rule.path().parse().unwrap();
+    match client.streaming(request, path, Empty).await {
+        Err(status) => Some(Refusal::of(&status)),
+        // A watch or an import that was let in stays open: its first message, or a moment of quiet, is answer enough.
+        Ok(mut stream) => {
+            let first =
+                tokio::time::timeout(std::time::Duration::from_millis(200), stream.get_mut().message());
+            first.await.ok()?.err().map(|status| Refusal::of(&status))
+        }
+    }
+}
+
+fn ours() -> impl Iterator<Item = &'static Rule> {
+    RULES.iter().filter(|rule| rule.service.starts_with("xavyo."))
+}
+
+#[test]
+fn every_rpc_of_the_contract_has_its_row_of_roles_s2() {
+    let mut declared = BTreeSet::new();
+    for set in [descriptor::PROVISIONING, descriptor::RECONCILIATION] {
+        for file in FileDescriptorSet::decode(set).unwrap().file {
+            for service in &file.service {
+                let name = format!("{}.{}", file.package(), service.name());
+                declared.extend(service.method.iter().map(|method| format!("/{name}/{}", method.name())));
+            }
+        }
+    }
+    let ruled: BTreeSet<String> = ours().map(Rule::path).map(|path| path.clone()).collect();
+    assert_eq!(ruled, declared);
+}
+
+#[tokio::test]
+async fn each_role_calls_what_its_row_allows_and_nothing_else_s2() {
+    let world = World::new().await;
+    for role in ["admin", "operator", "approver", "auditor", "service"] {
+        let service = role == "service";
+        let claims = if service { Claims::of_service() } else { Claims::of(world.tenant, &[role]) };
+        let token = world.token(&claims);
+        for rule in ours() {
+            let Access::Roles(allowed) = rule.access else { panic!("{} is open", rule.path()) };
+            let refusal = ask(&world, rule, &token, service).await;
+            let forbidden =
+                refusal.is_some_and(|refusal| refusal.named() == (Code::PermissionDenied, "ROLE_FORBIDS"));
+            let admitted = allowed.iter().any(|allowed| allowed.name() == role);
+            assert_eq!(forbidden, !admitted, "{role} {}", rule.path());
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_served_yet_says_so() {
+    let world = World::new().await;
+    let token = world.token(&Claims::of(world.tenant, &["admin"]));
+    let service = world.token(&Claims::of_service());
+    let mut unserved = Vec::new();
+    for rule in ours() {
+        let Access::Roles(allowed) = rule.access else { continue };
+        let by_service = allowed.iter().all(|role| role.name() == "service");
+        let token = if by_service { &service } else { &token };
+        if let Some(refusal) = ask(&world, rule, token, by_service).await
+            && refusal.code == Code::Unimplemented
+        {
+            assert_eq!(refusal.reason, "NOT_IMPLEMENTED");
+            unserved.push(rule.method);
+        }
+    }
+    assert_eq!(unserved.join(" "), include_str!("unserved.txt").trim());
+}
+
+#[tokio::test]
+async fn both_reflections_list_every_service() {
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    };
+    let world = World::new().await;
+    for (url, expected) in [(world.provisioning_url(), 6), (world.reconciliation_url(), 4)] {
+        let channel = Endpoint::from_shared(url).unwrap().connect().await.unwrap();
+        let request = ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(MessageRequest::ListServices(String::new())),
+        };
+        let answers = ServerReflectionClient::new(channel)
+            .server_reflection_info(tokio_stream::iter([request]))
+            .await
+            .unwrap();
+        let answer = answers.into_inner().message().await.unwrap().unwrap().message_response.unwrap();
+        let MessageResponse::ListServicesResponse(listed) = answer else { panic!("{answer:?}") };
+        let ours = listed.service.iter().filter(|service| service.name.starts_with("xavyo.")).count();
+        assert_eq!(ours, expected);
+    }
+}
+
+#[tokio::test]
+async fn health_needs_no_token() {
+    use tonic_health::pb::{
+        HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+    };
+    let world = World::new().await;
+    for url in [world.provisioning_url(), world.reconciliation_url()] {
+        let channel = Endpoint::from_shared(url).unwrap().connect().await.unwrap();
+        let answer = HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap();
+        assert_eq!(answer.into_inner().status(), ServingStatus::Serving);
+    }
+}

@@ -1,0 +1,114 @@
+//! Identities: made, changed, imported.
+
+use tonic::Code;
+use xavyo_tests::{World, refused, set};
+use xavyo_wire::pb::{common, provisioning as pp};
+
+fn imported(key: &str, mail: &str) -> pp::ImportedIdentity {
+    let text = |name: &str, value: &str| common::Attribute {
+        name: name.to_owned(),
+        values: vec![common::Value { kind: Some(common::value::Kind::StringValue(value.to_owned())) }],
+    };
+    pp::ImportedIdentity {
+        source_key: key.to_owned(),
+        active: None,
+        attributes: vec![text("login", key), text("mail", mail)],
+    }
+}
+
+/// Imports in one chunk; the acknowledgements and the summary.
+async fn import(
+    world: &World,
+    identities: Vec<pp::ImportedIdentity>,
+) -> (Vec<pp::ImportAcknowledgement>, pp::ImportSummary) {
+    use pp::{import_identities_request::Item, import_identities_response::Item as Answer};
+    let count = i64::try_from(identities.len()).unwrap();
+    let items = [
+        Item::Start(pp::ImportStart::default()),
+        Item::Chunk(pp::ImportChunk { identities }),
+        Item::End(pp::ImportEnd { count }),
+    ];
+    let requests = items.map(|item| pp::ImportIdentitiesRequest { item: Some(item) });
+    let answers = world.admin.identities.clone().import_identities(tokio_stream::iter(requests)).await;
+    let mut answers = answers.unwrap().into_inner();
+    let mut acknowledged = Vec::new();
+    loop {
+        match answers.message().await.unwrap().expect("an import ends with its summary").item.unwrap() {
+            Answer::Acknowledgement(one) => acknowledged.push(one),
+            Answer::Summary(summary) => return (acknowledged, summary),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_import_upserts_by_key_and_writes_nothing_twice() {
+    let world = World::new().await;
+    let people = || (0..700).map(|n| imported(&format!("p{n}"), &format!("p{n}@x"))).collect::<Vec<_>>();
+    let (acknowledged, first) = import(&world, people()).await;
+    assert_eq!((acknowledged.len(), first.counts.unwrap().created), (2, 700), "transactions of 500");
+    let mut changed = people();
+    changed[7] = imported("p7", "new@x");
+    let counts = import(&world, changed).await.1.counts.unwrap();
+    assert_eq!((counts.created, counts.updated, counts.unchanged), (0, 1, 699));
+}
+
+#[tokio::test]
+async fn a_bad_record_is_named_and_the_others_are_taken() {
+    let world = World::new().await;
+    let people =
+        vec![imported("a", "a@x"), imported("", "b@x"), imported("c", "c\0@x"), imported("d", "d@x")];
+    let (acknowledged, summary) = import(&world, people).await;
+    let failed: Vec<i64> = acknowledged.iter().flat_map(|one| &one.errors).map(|error| error.index).collect();
+    let counts = summary.counts.unwrap();
+    assert_eq!((failed, counts.created, counts.failed), (vec![1, 2], 2, 2));
+}
+
+#[tokio::test]
+async fn an_enforcing_connector_follows_a_person_from_the_first_day_to_the_last() {
+    let world = World::new().await;
+    let connector = world.connector(|request| request.mode = pp::ConnectorMode::Enforce.into()).await;
+    let person = world.person("ann", "ann@x", "clerk").await;
+    let request = pp::ListOperationsRequest { connector_id: Some(connector), ..Default::default() };
+    let list = || async {
+        world.admin.operations.clone().list_operations(request.clone()).await.unwrap().into_inner().operations
+    };
+    let created = list().await;
+    assert_eq!(created.len(), 1);
+    world.admin.ended(&created[0].id).await;
+    let leave = pp::InactivateIdentityRequest { identity_id: person, ..Default::default() };
+    let answer = world.admin.identities.clone().inactivate_identity(leave).await.unwrap().into_inner();
+    assert_eq!(answer.operations.len(), 1, "the account is disabled");
+    world.admin.ended(&list().await[0].id).await;
+}
+
+#[tokio::test]
+async fn bad_identities_are_refused_with_the_field() {
+    let world = World::new().await;
+    let make = |request| {
+        let mut identities = world.admin.identities.clone();
+        async move { identities.create_identity(request).await }
+    };
+    let long = pp::CreateIdentityRequest { source_key: Some("x".repeat(600)), ..Default::default() };
+    assert_eq!(refused(make(long).await).fields, ["source_key"]);
+    let nul = pp::CreateIdentityRequest { attributes: Some(set(&[("mail", "a\0b")])), ..Default::default() };
+    let refusal = refused(make(nul).await);
+    assert_eq!(refusal.code, Code::InvalidArgument);
+    assert!(refusal.fields[0].starts_with("attributes.mail"), "{refusal:?}");
+}
+
+#[tokio::test]
+async fn a_repeated_request_answers_the_same_identity_and_another_body_is_refused() {
+    let world = World::new().await;
+    let request = pp::CreateIdentityRequest {
+        attributes: Some(set(&[("mail", "a@x")])),
+        request_id: Some(world.tenant.to_string()),
+        ..Default::default()
+    };
+    let mut identities = world.admin.identities.clone();
+    let first = identities.create_identity(request.clone()).await.unwrap().into_inner().identity.unwrap();
+    let again = identities.create_identity(request.clone()).await.unwrap().into_inner().identity.unwrap();
+    assert_eq!(first.id, again.id);
+    let other = pp::CreateIdentityRequest { attributes: Some(set(&[("mail", "b@x")])), ..request };
+    let refusal = refused(identities.create_identity(other).await);
+    assert_eq!(refusal.named(), (Code::AlreadyExists, "REQUEST_ID_REUSED"));
+}
