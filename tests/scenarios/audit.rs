@@ -37,6 +37,63 @@ async fn each_change_by_a_caller_leaves_one_row_s4() {
 }
 
 #[tokio::test]
+async fn what_people_do_to_a_dead_letter_leaves_one_row_each_s4() {
+    let world = World::new().await;
+    let connector = world.failing_connector(&[("update", "refused", 9)]).await;
+    let batch = pp::BatchCreateOperationsRequest {
+        operations: vec![update_of(&connector, "ann", "a@x")],
+        request_id: None,
+    };
+    let mut operations = world.admin.operations.clone();
+    let made = operations.batch_create_operations(batch).await.unwrap().into_inner().operations;
+    let operation_id = made[0].id.clone();
+    world.admin.reaches(&operation_id, pp::OperationStatus::DeadLetter).await;
+    let retry = pp::RetryOperationRequest { operation_id: operation_id.clone(), ..Default::default() };
+    operations.retry_operation(retry).await.unwrap();
+    world.admin.reaches(&operation_id, pp::OperationStatus::DeadLetter).await;
+    let resolution_notes = "by hand".to_owned();
+    let resolve = pp::ResolveOperationRequest { operation_id, resolution_notes, ..Default::default() };
+    operations.resolve_operation(resolve).await.unwrap();
+    let expected = ["CreateConnector", "BatchCreateOperations", "RetryOperation", "ResolveOperation"];
+    assert_eq!(methods(&world).await, expected);
+}
+
+#[tokio::test]
+async fn what_becomes_of_a_person_and_a_link_leaves_one_row_each_s4() {
+    let world = World::new().await;
+    let connector = world.connector(|_| {}).await;
+    world.stray(&connector, "ann", "ann@x", "clerk").await;
+    let identity_id = world.person("ann", "ann@x", "clerk").await;
+    let (mut accounts, mut identities) = (world.admin.accounts.clone(), world.admin.identities.clone());
+    let link = pp::LinkAccountRequest {
+        connector_id: connector.clone(),
+        object_class: "account".to_owned(),
+        identity_id: identity_id.clone(),
+        external_uid: "ann".to_owned(),
+        ..Default::default()
+    };
+    let link_id = accounts.link_account(link).await.unwrap().into_inner().link.unwrap().id;
+    let unlink = pp::UnlinkAccountRequest { link_id, ..Default::default() };
+    accounts.unlink_account(unlink).await.unwrap();
+    let (inactivate, back, delete) = (
+        pp::InactivateIdentityRequest { identity_id: identity_id.clone(), ..Default::default() },
+        pp::ReactivateIdentityRequest { identity_id: identity_id.clone(), ..Default::default() },
+        pp::DeleteIdentityRequest { identity_id, ..Default::default() },
+    );
+    identities.inactivate_identity(inactivate).await.unwrap();
+    identities.reactivate_identity(back).await.unwrap();
+    identities.delete_identity(delete).await.unwrap();
+    let resume = pp::ResumeConnectorRequest { connector_id: connector.clone() };
+    let pause = pp::PauseConnectorRequest { connector_id: connector, ..Default::default() };
+    let mut connectors = world.admin.connectors.clone();
+    connectors.pause_connector(pause).await.unwrap();
+    connectors.resume_connector(resume).await.unwrap();
+    let expected = "CreateConnector CreateOperation CreateIdentity LinkAccount UnlinkAccount InactivateIdentity \
+                    ReactivateIdentity DeleteIdentity PauseConnector ResumeConnector";
+    assert_eq!(methods(&world).await.join(" "), expected);
+}
+
+#[tokio::test]
 async fn a_refused_change_leaves_no_row_s4() {
     let world = World::new().await;
     let request = pp::CancelOperationRequest { operation_id: world.tenant.to_string(), ..Default::default() };

@@ -11,7 +11,7 @@ use tonic::{
     codegen::http::uri::PathAndQuery,
     transport::Endpoint,
 };
-use xavyo_runtime::auth::access::{Access, RULES, Rule};
+use xavyo_runtime::auth::access::{Access, RULES, Rule, Shape};
 use xavyo_sandbox::keys::Claims;
 use xavyo_tests::{Refusal, World};
 use xavyo_wire::descriptor;
@@ -91,17 +91,20 @@ fn ours() -> impl Iterator<Item = &'static Rule> {
 }
 
 #[test]
-fn every_rpc_of_the_contract_has_its_row_of_roles_s2() {
+fn every_rpc_of_the_contract_has_its_row_of_roles_and_its_shape_s2() {
     let mut declared = BTreeSet::new();
     for set in [descriptor::PROVISIONING, descriptor::RECONCILIATION] {
         for file in FileDescriptorSet::decode(set).unwrap().file {
             for service in &file.service {
                 let name = format!("{}.{}", file.package(), service.name());
-                declared.extend(service.method.iter().map(|method| format!("/{name}/{}", method.name())));
+                declared.extend(service.method.iter().map(|method| {
+                    let streams = method.client_streaming() || method.server_streaming();
+                    (format!("/{name}/{}", method.name()), streams)
+                }));
             }
         }
     }
-    let ruled: BTreeSet<String> = ours().map(Rule::path).map(|path| path.clone()).collect();
+    let ruled: BTreeSet<_> = ours().map(|rule| (rule.path(), rule.shape == Shape::Stream)).collect();
     assert_eq!(ruled, declared);
 }
 
@@ -143,15 +146,14 @@ async fn what_is_not_served_yet_says_so() {
     assert_eq!(unserved, include_str!("unserved.txt").lines().collect::<Vec<_>>());
 }
 
-#[tokio::test]
-async fn both_reflections_list_every_service() {
-    use tonic_reflection::pb::v1::{
-        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
-        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
-    };
-    let world = World::new().await;
-    for (url, expected) in [(world.provisioning_url(), 6), (world.reconciliation_url(), 4)] {
-        let channel = Endpoint::from_shared(url).unwrap().connect().await.unwrap();
+/// The services of ours that a server's reflection of that version lists, sorted.
+macro_rules! listed {
+    ($version:ident, $url:expr) => {{
+        use tonic_reflection::pb::$version::{
+            ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+            server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+        };
+        let channel = Endpoint::from_shared($url).unwrap().connect().await.unwrap();
         let request = ServerReflectionRequest {
             host: String::new(),
             message_request: Some(MessageRequest::ListServices(String::new())),
@@ -161,9 +163,23 @@ async fn both_reflections_list_every_service() {
             .await
             .unwrap();
         let answer = answers.into_inner().message().await.unwrap().unwrap().message_response.unwrap();
-        let MessageResponse::ListServicesResponse(listed) = answer else { panic!("{answer:?}") };
-        let ours = listed.service.iter().filter(|service| service.name.starts_with("xavyo.")).count();
-        assert_eq!(ours, expected);
+        let MessageResponse::ListServicesResponse(list) = answer else { panic!("{answer:?}") };
+        let names = list.service.into_iter().map(|service| service.name);
+        names.filter(|name| name.starts_with("xavyo.")).collect::<BTreeSet<_>>()
+    }};
+}
+
+#[tokio::test]
+async fn both_reflections_list_every_service() {
+    let world = World::new().await;
+    for (url, package) in [
+        (world.provisioning_url(), "xavyo.provisioning.v1."),
+        (world.reconciliation_url(), "xavyo.reconciliation.v1."),
+    ] {
+        let expected: BTreeSet<String> =
+            ours().map(|rule| rule.service.to_owned()).filter(|name| name.starts_with(package)).collect();
+        assert_eq!(listed!(v1, url.clone()), expected);
+        assert_eq!(listed!(v1alpha, url), expected);
     }
 }
 

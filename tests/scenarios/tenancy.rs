@@ -3,7 +3,7 @@
 use sqlx::{PgConnection, Row};
 use xavyo_sandbox::postgres::Database;
 use xavyo_tests::{World, update_of};
-use xavyo_wire::pb::{provisioning as pp, reconciliation as pr};
+use xavyo_wire::pb::{google::FieldMask, provisioning as pp, reconciliation as pr};
 
 /// The refusals of every call that takes an id, as bytes that a caller sees.
 async fn refusals(world: &World, connector: &str, identity: &str, operation: &str, run: &str) -> Vec<String> {
@@ -34,7 +34,9 @@ async fn refusals(world: &World, connector: &str, identity: &str, operation: &st
         admin
             .identities
             .clone()
-            .get_identity(pp::GetIdentityRequest { key: Some(pp::get_identity_request::Key::IdentityId(identity.into())) })
+            .get_identity(pp::GetIdentityRequest {
+                key: Some(pp::get_identity_request::Key::IdentityId(identity.into())),
+            })
             .await
             .map(drop),
         admin
@@ -85,12 +87,13 @@ async fn refusals(world: &World, connector: &str, identity: &str, operation: &st
             .await
             .map(drop),
     );
-    all.into_iter()
-        .map(|answer| {
-            let status = answer.expect_err("nothing of another tenant is answered");
-            format!("{:?} {} {:?}", status.code(), status.message(), status.details())
-        })
-        .collect()
+    all.into_iter().map(as_seen).collect()
+}
+
+/// All that a caller learns from a refusal.
+fn as_seen(answer: Result<(), tonic::Status>) -> String {
+    let status = answer.expect_err("nothing of another tenant is answered");
+    format!("{:?} {} {:?}", status.code(), status.message(), status.details())
 }
 
 #[tokio::test]
@@ -105,6 +108,81 @@ async fn anothers_ids_are_not_found_byte_for_byte_like_random_ones_s1() {
     let random = mine.tenant.to_string();
     assert_eq!(foreign, refusals(&mine, &random, &random, &random, &random).await);
     assert!(foreign.iter().all(|refusal| refusal.starts_with("NotFound")), "{foreign:#?}");
+}
+
+/// What the calls that change, link or list something by its id answer.
+async fn more_refusals(world: &World, connector: &str, id: &str) -> Vec<String> {
+    let (connector_id, id) = (connector.to_owned(), id.to_owned());
+    let mut connectors = world.admin.connectors.clone();
+    let mut identities = world.admin.identities.clone();
+    let mut accounts = world.admin.accounts.clone();
+    let mut operations = world.admin.operations.clone();
+    let renamed = pp::UpdateConnectorRequest {
+        connector: Some(pp::Connector {
+            id: connector_id.clone(),
+            name: "x".to_owned(),
+            ..Default::default()
+        }),
+        update_mask: Some(FieldMask { paths: vec!["name".to_owned()] }),
+        secrets: None,
+    };
+    let changed = pp::UpdateIdentityRequest {
+        identity: Some(pp::Identity { id: id.clone(), ..Default::default() }),
+        update_mask: Some(FieldMask { paths: vec!["attributes.mail".to_owned()] }),
+        validate_only: false,
+    };
+    let pause = pp::PauseConnectorRequest { connector_id: connector_id.clone(), ..Default::default() };
+    let resume = pp::ResumeConnectorRequest { connector_id: connector_id.clone() };
+    let back = pp::ReactivateIdentityRequest { identity_id: id.clone(), ..Default::default() };
+    let delete = pp::DeleteIdentityRequest { identity_id: id.clone(), ..Default::default() };
+    let unlink = pp::UnlinkAccountRequest { link_id: id.clone(), ..Default::default() };
+    let expected = pp::ReadExpectedAccountsRequest {
+        connector_id: connector_id.clone(),
+        object_class: "account".to_owned(),
+        intent: String::new(),
+    };
+    let resolve = pp::ResolveOperationRequest {
+        operation_id: id.clone(),
+        resolution_notes: "x".to_owned(),
+        ..Default::default()
+    };
+    let attempts = pp::ListExecutionAttemptsRequest { operation_id: id, ..Default::default() };
+    let start =
+        pr::StartRunRequest { connector_id, mode: pr::ReconciliationMode::Full.into(), ..Default::default() };
+    let answers = [
+        connectors.update_connector(renamed).await.map(drop),
+        connectors.pause_connector(pause).await.map(drop),
+        connectors.resume_connector(resume).await.map(drop),
+        identities.update_identity(changed).await.map(drop),
+        identities.reactivate_identity(back).await.map(drop),
+        identities.delete_identity(delete).await.map(drop),
+        accounts.unlink_account(unlink).await.map(drop),
+        accounts.read_expected_accounts(expected).await.map(drop),
+        operations.resolve_operation(resolve).await.map(drop),
+        operations.list_execution_attempts(attempts).await.map(drop),
+        world.admin.runs.clone().start_run(start).await.map(drop),
+    ];
+    answers.into_iter().map(as_seen).collect()
+}
+
+#[tokio::test]
+async fn changes_to_anothers_things_find_nothing_and_change_nothing_s1() {
+    let theirs = World::new().await;
+    let connector = theirs.connector(|_| {}).await;
+    let ids = [
+        theirs.person("ann", "ann@x", "clerk").await,
+        theirs.admin.accept(update_of(&connector, "ann", "a@x")).await,
+    ];
+    theirs.admin.ended(&ids[1]).await;
+    let before = theirs.admin.operation(&ids[1]).await.unwrap();
+    let mine = theirs.another_tenant().await;
+    let random = mine.tenant.to_string();
+    let unknown = more_refusals(&mine, &random, &random).await;
+    assert!(unknown.iter().all(|refusal| refusal.starts_with("NotFound")), "{unknown:#?}");
+    for id in &ids {
+        assert_eq!(more_refusals(&mine, &connector, id).await, unknown);
+    }
+    assert_eq!(theirs.admin.operation(&ids[1]).await.unwrap(), before);
 }
 
 async fn names(judge: &mut PgConnection, query: &'static str) -> Vec<String> {
