@@ -81,13 +81,21 @@ impl Database {
     /// A transaction without a tenant: for the few payload-free tables that say where work waits. Row-level security
     /// shows it no row of any tenant table.
     pub async fn begin_system(&self) -> Result<Transaction> {
-        self.pool.begin().await.map_err(failed)
+        self.begin_with("begin".to_owned()).await
     }
 
     async fn begin_as(&self, begin: &'static str, tenant: TenantId) -> Result<Transaction> {
         // A UUID prints as hexadecimal digits and hyphens: there is nothing in it to escape.
         let statement = format!("{begin}; set local xavyo.tenant = '{tenant}'");
-        self.pool.begin_with(AssertSqlSafe(statement)).await.map_err(failed)
+        self.begin_with(statement).await
+    }
+
+    /// A task of its own begins, and is let end: a caller whose deadline passes meanwhile would otherwise give a
+    /// connection back on which a transaction, of some tenant, is just being opened.
+    async fn begin_with(&self, statement: String) -> Result<Transaction> {
+        let pool = self.pool.clone();
+        let begun = tokio::spawn(async move { pool.begin_with(AssertSqlSafe(statement)).await });
+        begun.await.map_err(Error::internal)?.map_err(failed)
     }
 }
 
