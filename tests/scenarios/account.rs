@@ -2,7 +2,13 @@
 
 use tonic::Code;
 use xavyo_tests::{World, refused, update_of};
-use xavyo_wire::pb::{google::Timestamp, provisioning as pp};
+use xavyo_wire::pb::{
+    google::Timestamp,
+    provisioning::{
+        self as pp,
+        get_account_request::Key::{ExternalUid, IdentityId},
+    },
+};
 
 fn link_of(connector: &str, person: &str, uid: &str) -> pp::LinkAccountRequest {
     pp::LinkAccountRequest {
@@ -101,7 +107,7 @@ async fn an_account_is_linked_once_and_unlinked_with_its_etag() {
     let made = link(&world, link_of(&connector, &ann, "ann")).await.unwrap();
     let taken = refused(link(&world, link_of(&connector, &bob, "ann")).await);
     assert_eq!(taken.named(), (Code::AlreadyExists, "ALREADY_EXISTS"));
-    assert_eq!(links(&world, &connector).await, [made.clone()]);
+    assert_eq!(links(&world, &connector).await, std::slice::from_ref(&made));
     let unlink = |etag: &str| pp::UnlinkAccountRequest {
         link_id: made.id.clone(),
         etag: etag.to_owned(),
@@ -187,7 +193,6 @@ async fn an_account_is_read_live_by_either_name_and_not_while_paused() {
         intent: String::new(),
         key: Some(key),
     };
-    use pp::get_account_request::Key::{ExternalUid, IdentityId};
     let mut accounts = world.admin.accounts.clone();
     let by_uid = accounts.get_account(get(ExternalUid("ann".to_owned()))).await.unwrap().into_inner();
     let by_link = accounts.get_account(get(IdentityId(person.clone()))).await.unwrap().into_inner();

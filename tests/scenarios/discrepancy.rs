@@ -7,7 +7,7 @@ use xavyo_wire::pb::{common, provisioning as pp, reconciliation as pr};
 use common::{DiscrepancyType as Type, RemediationAction as Action};
 
 /// One of each of the six, and a person whose account is in order.
-async fn six(world: &World, connector: &str) {
+pub async fn six(world: &World, connector: &str) {
     for login in ["fine", "drifted", "vanished"] {
         let person = world.person(login, &format!("{login}@x"), "clerk").await;
         world.account_of(connector, &person).await;
@@ -48,7 +48,7 @@ async fn damage(world: &World, connector: &str) {
     world.admin.ended(&gone).await;
 }
 
-fn of_type(found: &[pr::Discrepancy], wanted: Type) -> &pr::Discrepancy {
+pub fn of_type(found: &[pr::Discrepancy], wanted: Type) -> &pr::Discrepancy {
     let mut all = found.iter().filter(|one| one.discrepancy_type() == wanted);
     match (all.next(), all.next()) {
         (Some(one), None) => one,

@@ -1,5 +1,7 @@
 //! Scenarios through gRPC, one file a noun.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod account;
 mod audit;
 mod connector;
@@ -8,6 +10,8 @@ mod discrepancy;
 mod identity;
 mod operation;
 mod queue;
+mod remediation;
 mod run;
+mod secrets;
 mod tenancy;
 mod token;

@@ -2,7 +2,10 @@
 
 use tonic::Code;
 use xavyo_tests::{World, refused, set, update_of};
-use xavyo_wire::pb::provisioning as pp;
+use xavyo_wire::pb::provisioning::{
+    self as pp,
+    OperationStatus::{Completed, InProgress, Pending},
+};
 
 async fn create(
     world: &World,
@@ -26,7 +29,6 @@ async fn an_operation_tells_its_logs_and_attempts() {
     let logs = pp::ListOperationLogsRequest { operation_id: id.clone(), ..Default::default() };
     let logs = operations.list_operation_logs(logs).await.unwrap().into_inner().logs;
     let path: Vec<_> = logs.iter().map(pp::OperationLog::to_status).collect();
-    use pp::OperationStatus::{Completed, InProgress, Pending};
     assert_eq!(path, [Pending, InProgress, Completed]);
     let attempts = pp::ListExecutionAttemptsRequest { operation_id: id, ..Default::default() };
     let attempts = operations.list_execution_attempts(attempts).await.unwrap().into_inner().attempts;
@@ -192,7 +194,7 @@ async fn a_watch_resumes_where_it_was_left() {
     let watch = |token: String| pp::WatchOperationsRequest {
         resume_token: token,
         connector_id: Some(connector.clone()),
-        statuses: vec![pp::OperationStatus::Completed.into()],
+        statuses: vec![Completed.into()],
         ..Default::default()
     };
     let mut operations = world.admin.operations.clone();

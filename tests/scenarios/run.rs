@@ -87,3 +87,57 @@ async fn a_target_that_is_down_fails_the_run_with_the_reason() {
     assert_eq!(run.status(), pr::ReconciliationRunStatus::Failed);
     assert!(world.admin.discrepancies_of(&run.id).await.is_empty());
 }
+
+#[tokio::test]
+async fn a_watch_begins_with_the_run_ends_with_its_end_and_resumes_from_its_token() {
+    let world = World::new().await;
+    let connector = world.connector(|_| {}).await;
+    world.person("ann", "ann@x", "clerk").await;
+    let run_id = world.full_run(&connector, false).await.id;
+    let mut resume_token = String::new();
+    for _ in 0..2 {
+        let request = pr::WatchRunRequest { run_id: run_id.clone(), resume_token };
+        let mut watched = world.admin.runs.clone().watch_run(request).await.unwrap().into_inner();
+        let first = watched.message().await.unwrap().unwrap();
+        let Some(pr::watch_run_response::Event::Run(run)) = first.event else { panic!("{first:?}") };
+        assert_eq!((run.status(), run.discrepancies_found), (pr::ReconciliationRunStatus::Completed, 1));
+        resume_token = first.resume_token;
+    }
+    let request = pr::WatchRunRequest { run_id, resume_token: "nonsense".to_owned() };
+    assert_eq!(refused(world.admin.runs.clone().watch_run(request).await).code, Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_repeated_start_answers_the_same_run_q1() {
+    let world = World::new().await;
+    let connector = world.connector(|_| {}).await;
+    let request = pr::StartRunRequest { request_id: Some(world.tenant.to_string()), ..full(&connector) };
+    let mut runs = world.admin.runs.clone();
+    let first = runs.start_run(request.clone()).await.unwrap().into_inner().run.unwrap();
+    world.admin.run_ended(&first.id).await;
+    let again = runs.start_run(request.clone()).await.unwrap().into_inner().run.unwrap();
+    assert_eq!((again.id, again.status()), (first.id, pr::ReconciliationRunStatus::Completed));
+    let other = pr::StartRunRequest { dry_run: true, ..request };
+    assert_eq!(refused(runs.start_run(other).await).named(), (Code::AlreadyExists, "REQUEST_ID_REUSED"));
+}
+
+#[tokio::test]
+async fn runs_are_listed_newest_first_by_connector_and_status() {
+    let world = World::new().await;
+    let connector = world.connector(|_| {}).await;
+    let mut ids = vec![world.full_run(&connector, true).await.id, world.full_run(&connector, false).await.id];
+    ids.reverse();
+    let list = |status: Option<pr::ReconciliationRunStatus>| {
+        let mut runs = world.admin.runs.clone();
+        let request = pr::ListRunsRequest {
+            connector_id: Some(connector.clone()),
+            status: status.map(Into::into),
+            ..pr::ListRunsRequest::default()
+        };
+        async move { runs.list_runs(request).await.unwrap().into_inner().runs }
+    };
+    let listed = list(None).await.into_iter().map(|run| run.id).collect::<Vec<_>>();
+    assert_eq!(listed, ids);
+    assert_eq!(list(Some(pr::ReconciliationRunStatus::Completed)).await.len(), 2);
+    assert!(list(Some(pr::ReconciliationRunStatus::Failed)).await.is_empty());
+}

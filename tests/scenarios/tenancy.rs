@@ -5,89 +5,42 @@ use xavyo_sandbox::postgres::Database;
 use xavyo_tests::{World, update_of};
 use xavyo_wire::pb::{google::FieldMask, provisioning as pp, reconciliation as pr};
 
-/// The refusals of every call that takes an id, as bytes that a caller sees.
+/// What the calls that read, make or cancel something by its id answer.
 async fn refusals(world: &World, connector: &str, identity: &str, operation: &str, run: &str) -> Vec<String> {
-    let admin = &world.admin;
-    let operation = || operation.to_owned();
-    let mut all = vec![
-        admin
-            .connectors
-            .clone()
-            .get_connector(pp::GetConnectorRequest { connector_id: connector.into() })
-            .await
-            .map(drop),
-        admin
-            .connectors
-            .clone()
-            .delete_connector(pp::DeleteConnectorRequest {
-                connector_id: connector.into(),
-                ..Default::default()
-            })
-            .await
-            .map(drop),
-        admin
-            .connectors
-            .clone()
-            .check_connection(pp::CheckConnectionRequest { connector_id: connector.into() })
-            .await
-            .map(drop),
-        admin
-            .identities
-            .clone()
-            .get_identity(pp::GetIdentityRequest {
-                key: Some(pp::get_identity_request::Key::IdentityId(identity.into())),
-            })
-            .await
-            .map(drop),
-        admin
-            .identities
-            .clone()
-            .inactivate_identity(pp::InactivateIdentityRequest {
-                identity_id: identity.into(),
-                ..Default::default()
-            })
-            .await
-            .map(drop),
-        admin.operations.clone().create_operation(update_of(connector, "ann", "a@x")).await.map(drop),
-        admin
-            .operations
-            .clone()
-            .get_operation(pp::GetOperationRequest { operation_id: operation() })
-            .await
-            .map(drop),
-        admin
-            .operations
-            .clone()
-            .cancel_operation(pp::CancelOperationRequest { operation_id: operation(), ..Default::default() })
-            .await
-            .map(drop),
-        admin
-            .operations
-            .clone()
-            .retry_operation(pp::RetryOperationRequest { operation_id: operation(), ..Default::default() })
-            .await
-            .map(drop),
-        admin
-            .operations
-            .clone()
-            .list_operation_logs(pp::ListOperationLogsRequest {
-                operation_id: operation(),
-                ..Default::default()
-            })
-            .await
-            .map(drop),
+    let mut connectors = world.admin.connectors.clone();
+    let mut identities = world.admin.identities.clone();
+    let mut operations = world.admin.operations.clone();
+    let mut runs = world.admin.runs.clone();
+    let (connector_id, identity_id) = (connector.to_owned(), identity.to_owned());
+    let (operation_id, run_id) = (operation.to_owned(), run.to_owned());
+    let found = pp::GetConnectorRequest { connector_id: connector_id.clone() };
+    let deleted = pp::DeleteConnectorRequest { connector_id: connector_id.clone(), ..Default::default() };
+    let checked = pp::CheckConnectionRequest { connector_id };
+    let key = pp::get_identity_request::Key::IdentityId(identity_id.clone());
+    let known = pp::GetIdentityRequest { key: Some(key) };
+    let inactivated = pp::InactivateIdentityRequest { identity_id, ..Default::default() };
+    let seen = pp::GetOperationRequest { operation_id: operation_id.clone() };
+    let cancelled = pp::CancelOperationRequest { operation_id: operation_id.clone(), ..Default::default() };
+    let retried = pp::RetryOperationRequest { operation_id: operation_id.clone(), ..Default::default() };
+    let logged = pp::ListOperationLogsRequest { operation_id, ..Default::default() };
+    let report = pr::GetReportRequest { run_id: run_id.clone() };
+    let stopped = pr::CancelRunRequest { run_id: run_id.clone(), ..Default::default() };
+    let answers = [
+        connectors.get_connector(found).await.map(drop),
+        connectors.delete_connector(deleted).await.map(drop),
+        connectors.check_connection(checked).await.map(drop),
+        identities.get_identity(known).await.map(drop),
+        identities.inactivate_identity(inactivated).await.map(drop),
+        operations.create_operation(update_of(connector, "ann", "a@x")).await.map(drop),
+        operations.get_operation(seen).await.map(drop),
+        operations.cancel_operation(cancelled).await.map(drop),
+        operations.retry_operation(retried).await.map(drop),
+        operations.list_operation_logs(logged).await.map(drop),
+        runs.get_run(pr::GetRunRequest { run_id }).await.map(drop),
+        runs.get_report(report).await.map(drop),
+        runs.cancel_run(stopped).await.map(drop),
     ];
-    all.push(admin.runs.clone().get_run(pr::GetRunRequest { run_id: run.into() }).await.map(drop));
-    all.push(admin.runs.clone().get_report(pr::GetReportRequest { run_id: run.into() }).await.map(drop));
-    all.push(
-        admin
-            .runs
-            .clone()
-            .cancel_run(pr::CancelRunRequest { run_id: run.into(), ..Default::default() })
-            .await
-            .map(drop),
-    );
-    all.into_iter().map(as_seen).collect()
+    answers.into_iter().map(as_seen).collect()
 }
 
 /// All that a caller learns from a refusal.
