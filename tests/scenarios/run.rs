@@ -108,7 +108,7 @@ async fn a_watch_begins_with_the_run_ends_with_its_end_and_resumes_from_its_toke
 }
 
 #[tokio::test]
-async fn a_repeated_start_answers_the_same_run_q1() {
+async fn a_repeated_start_answers_the_same_run() {
     let world = World::new().await;
     let connector = world.connector(|_| {}).await;
     let request = pr::StartRunRequest { request_id: Some(world.tenant.to_string()), ..full(&connector) };
@@ -116,7 +116,7 @@ async fn a_repeated_start_answers_the_same_run_q1() {
     let first = runs.start_run(request.clone()).await.unwrap().into_inner().run.unwrap();
     world.admin.run_ended(&first.id).await;
     let again = runs.start_run(request.clone()).await.unwrap().into_inner().run.unwrap();
-    assert_eq!((again.id, again.status()), (first.id, pr::ReconciliationRunStatus::Completed));
+    assert_eq!((again.status(), again.id), (pr::ReconciliationRunStatus::Completed, first.id));
     let other = pr::StartRunRequest { dry_run: true, ..request };
     assert_eq!(refused(runs.start_run(other).await).named(), (Code::AlreadyExists, "REQUEST_ID_REUSED"));
 }
