@@ -157,7 +157,10 @@ async fn check(
         }
         permit(connector, command)?;
         let prefix = if batch { format!("operations[{index}].") } else { String::new() };
-        violations.extend(faults(connector, command).into_iter().map(|(field, expected)| Violation {
+        let faults =
+            faults(connector, command).into_iter().map(|(field, expected)| (field.to_owned(), expected));
+        let all = faults.chain(write_only(connector, command));
+        violations.extend(all.map(|(field, expected)| Violation {
             field: format!("{prefix}{field}"),
             expected: expected.to_owned(),
         }));
@@ -205,6 +208,19 @@ fn faults(connector: &Connector, command: &CreateOperation) -> Vec<(&'static str
         OperationType::Create | OperationType::Update | OperationType::Delete => {}
     }
     faults
+}
+
+/// Values that cannot be read back are secrets: none is taken before it can be sealed.
+fn write_only(connector: &Connector, command: &CreateOperation) -> Vec<(String, &'static str)> {
+    let rules = connector.object_type(&command.object_class, &command.intent).map(|kind| &kind.mapping);
+    rules
+        .into_iter()
+        .flatten()
+        .filter(|rule| rule.write_only && command.payload.contains_key(&rule.name))
+        .map(|rule| {
+            (format!("payload.{}", rule.name), "absent: values of write-only attributes are not taken yet")
+        })
+        .collect()
 }
 
 fn named(
