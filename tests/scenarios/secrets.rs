@@ -1,5 +1,7 @@
 //! Secrets: planted ones are found nowhere.
 
+use std::fmt::Write;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sqlx::Row;
 use xavyo_sandbox::postgres::Database;
@@ -11,7 +13,10 @@ const CANARY: &str = "canary-7f3a9c51-do-not-tell";
 
 /// As text, in hex, and in base64 at each of the three positions that it can have in a longer text.
 fn disguises() -> Vec<String> {
-    let hex = CANARY.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let mut hex = String::new();
+    for byte in CANARY.bytes() {
+        write!(hex, "{byte:02x}").unwrap();
+    }
     let encode = |offset: usize| {
         let bytes = [vec![0; offset], CANARY.as_bytes().to_vec()].concat();
         STANDARD.encode(bytes)[4..CANARY.len()].to_owned()
