@@ -45,6 +45,8 @@ grant select, insert, update on lane to xavyo_provisioning;
 create index lane_ready on lane (tenant_id, connector_id, ready_rank) where ready_rank is not null;
 -- Lanes whose retry or not_before has come.
 create index lane_wake on lane (tenant_id, connector_id, wake_at) where wake_at is not null;
+-- Lanes that a dead letter holds: counted, and freed when the connector's policy changes.
+create index lane_blocked on lane (tenant_id, connector_id) where blocked_by_operation_id is not null;
 -- Take-over of a dead worker's lanes; the count in progress.
 create index lane_claimed on lane (tenant_id, connector_id, worker_id) where worker_id is not null;
 

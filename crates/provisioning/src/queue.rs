@@ -148,11 +148,12 @@ async fn lanes_of(
         lanes.push(lane);
     }
     make(tx, tenant, made, &mut lanes).await?;
-    let named: Vec<(Alias, LaneId)> = operations
+    let mut named: Vec<(Alias, LaneId)> = operations
         .iter()
         .zip(&lanes)
         .flat_map(|(operation, lane)| operation.aliases().into_iter().map(|alias| (alias, *lane)))
         .collect();
+    named.sort();
     alias::insert(tx, tenant, &named).await?;
     Ok(lanes)
 }
@@ -182,10 +183,19 @@ async fn make(
     let replaced: HashMap<LaneId, LaneId> = made
         .iter()
         .filter_map(|(lane, aliases)| {
-            let winner = aliases.iter().find_map(|alias| winners.get(alias))?;
-            (*winner != lane.id).then_some((lane.id, *winner))
+            let mut found = aliases.iter().filter_map(|alias| winners.get(alias));
+            Some((lane.id, *found.find(|winner| **winner != lane.id)?))
         })
         .collect();
+    // No name may stay with a lane that has lost: the account would have two.
+    let moved: Vec<(Alias, LaneId)> = named
+        .into_iter()
+        .filter(|(alias, lane)| winners.get(alias) == Some(lane))
+        .filter_map(|(alias, lane)| Some((alias, *replaced.get(&lane)?)))
+        .collect();
+    if !moved.is_empty() {
+        alias::reassign(tx, tenant, &moved).await?;
+    }
     for lane in lanes {
         if let Some(winner) = replaced.get(lane) {
             *lane = *winner;

@@ -10,11 +10,16 @@ use crate::{
 
 /// How many of `operations`, the first ones of a lane in order, may be claimed together. 0 when the first may not run.
 ///
-/// More than one only for a run of updates that set whole values of attributes, on a connector whose updates may be
-/// repeated (`repeatable`), in a lane that does not run singly. Operations that share one unknown outcome are taken
+/// More than one only for a run of one identity's updates that set whole values of attributes, on a connector whose
+/// updates may be repeated (`repeatable`), in a lane that does not run singly. Operations that share one unknown outcome are taken
 /// together whatever the lane says: the account is read once for all of them.
 pub fn claimable_prefix(operations: &[Operation], repeatable: bool, runs_singly: bool) -> usize {
-    let ready = operations.iter().take_while(|operation| may_run(operation)).count();
+    let person = operations.first().and_then(|operation| operation.identity_id);
+    let ready = operations
+        .iter()
+        .enumerate()
+        .take_while(|(place, operation)| may_run(operation, *place == 0) && operation.identity_id == person)
+        .count();
     let ready = &operations[..ready];
     let unknown = ready.iter().take_while(|operation| operation.outcome_unknown).count();
     if unknown > 1 && ready[..unknown].iter().all(only_sets_values) {
@@ -29,10 +34,12 @@ pub fn claimable_prefix(operations: &[Operation], repeatable: bool, runs_singly:
     }
 }
 
-/// Held operations and whatever has another state stand still, and everything behind them.
-fn may_run(operation: &Operation) -> bool {
+/// Held operations and whatever has another state stand still, and everything behind them. The lane wakes when the retry
+/// of its first operation is due; that of a later one may have to wait.
+fn may_run(operation: &Operation, is_first: bool) -> bool {
     let runs = match operation.status {
-        OperationStatus::Pending | OperationStatus::Failed => true,
+        OperationStatus::Pending => true,
+        OperationStatus::Failed => is_first,
         OperationStatus::InProgress
         | OperationStatus::Completed
         | OperationStatus::DeadLetter
@@ -63,7 +70,7 @@ mod tests {
     use crate::{
         cause::{Cause, CauseKind},
         change::Changes,
-        ids::{ConnectorId, LaneId, OperationId, SubjectId},
+        ids::{ConnectorId, IdentityId, LaneId, OperationId, SubjectId},
         operation::HoldReason,
         value::Value,
     };
@@ -147,6 +154,15 @@ mod tests {
         assert_eq!(claimable_prefix(&[held, update()], true, false), 0);
         assert_eq!(claimable_prefix(&[update(), waiting, update()], true, false), 1);
         assert_eq!(claimable_prefix(&[], true, false), 0);
+    }
+
+    #[test]
+    fn a_claim_is_one_identitys_and_a_retry_waits_for_its_own_time() {
+        let other = Operation { identity_id: Some(IdentityId(Uuid::nil())), ..update() };
+        let failed = Operation { status: OperationStatus::Failed, ..update() };
+        assert_eq!(claimable_prefix(&[update(), other, update()], true, false), 1);
+        assert_eq!(claimable_prefix(&[failed.clone(), update()], true, false), 2);
+        assert_eq!(claimable_prefix(&[update(), failed], true, false), 1);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::{BAD_CREDENTIALS, Connectors, GivenSecrets, Shown, check_etag, entry,
 use crate::store::{
     audit,
     connector::{self, secret, work},
+    lane,
 };
 
 /// What to change; an absent part stays as it is.
@@ -62,6 +63,11 @@ impl Connectors {
             connector::insert_revision(&mut tx, tenant, &after, caller.subject).await?;
         }
         connector::save(&mut tx, tenant, &after).await?;
+        if after.policies.on_dead_letter != before.policies.on_dead_letter {
+            // What a dead letter held may pass it now.
+            let held = lane::lock_blocked(&mut tx, tenant, after.id).await?;
+            lane::refresh(&mut tx, tenant, &held, after.updated_at).await?;
+        }
         self.vault.put(&mut tx, tenant, after.id, &secrets).await?;
         work::set_due(&mut tx, tenant, &[after.id], after.updated_at).await?;
         let entry = entry("UpdateConnector", &after, differences(&before, &after, &secrets), None);

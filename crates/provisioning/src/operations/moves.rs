@@ -14,7 +14,7 @@ use super::{ChangeOperation, Operations};
 use crate::store::{
     audit::{self, Entry},
     conflict,
-    connector::work,
+    connector::{self, work},
     lane,
     operation::history::{self, Ended},
     operation::log::{self, Level, Move},
@@ -86,7 +86,9 @@ impl Operations {
 
 /// The operation under its lane's lock. One in the history needs none: it is final.
 async fn locked(tx: &mut Transaction, caller: &Caller, command: &ChangeOperation) -> Result<Operation> {
-    if let Some(lane) = lane::find_of_operation(tx, caller.tenant, command.operation_id).await? {
+    let found = lane::find_of_operation(tx, caller.tenant, command.operation_id).await?;
+    if let Some((connector, lane)) = found {
+        connector::hold(tx, caller.tenant, connector).await?;
         lane::lock(tx, caller.tenant, &[lane]).await?;
     }
     let operation = operation::find(tx, caller.tenant, command.operation_id)

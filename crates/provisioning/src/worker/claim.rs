@@ -61,7 +61,12 @@ pub async fn claim(
     if lanes.is_empty() {
         return Ok(Vec::new());
     }
-    let mut chosen = choose(&mut tx, pair.tenant, target, lanes).await?;
+    let mut chosen = choose(&mut tx, pair.tenant, target, &lanes).await?;
+    if chosen.len() < lanes.len() {
+        // The connector's policy has changed since they became ready.
+        let ids: Vec<LaneId> = lanes.iter().map(|lane| lane.id).collect();
+        lane::refresh(&mut tx, pair.tenant, &ids, now).await?;
+    }
     wake(&mut tx, clock, pair.tenant, &mut chosen, now).await?;
     crash::point(Point::ClaimChosen);
     let grants: Vec<Grant> = chosen.iter().filter_map(|(lane, head)| grant(lane, head)).collect();
@@ -79,7 +84,7 @@ async fn choose(
     tx: &mut PgConnection,
     tenant: TenantId,
     target: &OpenTarget,
-    lanes: Vec<Lane>,
+    lanes: &[Lane],
 ) -> Result<Vec<(Lane, Vec<Operation>)>> {
     let ids: Vec<LaneId> = lanes.iter().map(|lane| lane.id).collect();
     let mut heads: HashMap<LaneId, Vec<Operation>> = HashMap::new();
@@ -87,10 +92,10 @@ async fn choose(
         heads.entry(operation.lane_id).or_default().push(operation);
     }
     let repeatable = target.target.capabilities().repeatable_updates;
-    let chosen = lanes.into_iter().map(|lane| {
+    let chosen = lanes.iter().map(|lane| {
         let mut head = heads.remove(&lane.id).unwrap_or_default();
         head.truncate(decision::claimable_prefix(&head, repeatable, lane.runs_singly));
-        (lane, head)
+        (lane.clone(), head)
     });
     Ok(chosen.filter(|(_, head)| !head.is_empty()).collect())
 }
@@ -150,8 +155,10 @@ async fn with_context(
     now: DateTime<Utc>,
 ) -> Result<Vec<Claim>> {
     let lanes: Vec<LaneId> = chosen.iter().map(|(lane, _)| lane.id).collect();
-    let mut links: HashMap<LaneId, Link> =
-        link::find_by_lanes(tx, tenant, &lanes).await?.into_iter().map(|link| (link.lane_id, link)).collect();
+    let mut links: HashMap<LaneId, Vec<Link>> = HashMap::new();
+    for link in link::find_by_lanes(tx, tenant, &lanes).await? {
+        links.entry(link.lane_id).or_default().push(link);
+    }
     let people: Vec<IdentityId> = chosen.iter().filter_map(|(_, head)| head.first()?.identity_id).collect();
     let identities: HashMap<IdentityId, Identity> = identity::find_all(tx, tenant, &people)
         .await?
@@ -159,16 +166,34 @@ async fn with_context(
         .map(|identity| (identity.id, identity))
         .collect();
     let claims = chosen.into_iter().filter_map(|(lane, operations)| {
-        let person = operations.first().and_then(|operation| operation.identity_id);
+        let first = operations.first()?;
+        let person = first.identity_id;
+        let link = links.get(&lane.id).and_then(|links| link_of(links, first)).cloned();
         Some(Claim {
             lane: lane.id,
             fence: *fences.get(&lane.id)?,
             claimed_at: now,
             runs_singly: lane.runs_singly,
-            link: links.remove(&lane.id),
+            link,
             identity: person.and_then(|id| identities.get(&id).cloned()),
             operations,
         })
     });
     Ok(claims.collect())
+}
+
+/// The link of the operation's own identity: an account that is linked to another is not its account, though both may
+/// have come to share a lane. An operation without an identity is about the account that it names.
+fn link_of<'a>(links: &'a [Link], operation: &Operation) -> Option<&'a Link> {
+    match (operation.identity_id, links) {
+        (Some(identity), _) => links.iter().find(|link| {
+            link.identity_id == identity
+                && link.object_class == operation.object_class
+                && link.intent == operation.intent
+        }),
+        (None, [only]) => Some(only),
+        (None, several) => {
+            several.iter().find(|link| Some(&link.account.external_uid) == operation.target_uid.as_ref())
+        }
+    }
 }

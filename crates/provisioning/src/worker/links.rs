@@ -1,13 +1,14 @@
 //! What completed operations mean for links: an account that was created or adopted is linked, one that is gone is
 //! unlinked, one that we disabled is marked so. All in the recording transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use sqlx::PgConnection;
 use xavyo_core::{
     account::AccountKey,
+    conflict::ConflictType,
     error::Result,
-    ids::{IdentityId, LaneId, LinkId, TenantId},
+    ids::{IdentityId, LaneId, LinkId, OperationId, TenantId},
     link::Link,
     operation::Operation,
 };
@@ -15,14 +16,15 @@ use xavyo_runtime::Clock;
 
 use super::{
     claim::Claim,
-    outcome::{Completed, Effect, Outcome},
+    outcome::{Completed, Effect, Outcome, Tried},
+    record::Executed,
 };
 use crate::{
     accounts::uid::uid_key,
     crash::{self, Point},
     store::{
         lane::alias::{self, Alias},
-        link::{self, LinkEvent, LinkUpsert},
+        link::{self, AccountName, LinkEvent, LinkUpsert},
     },
     targets::OpenTarget,
 };
@@ -69,6 +71,61 @@ pub fn change(claim: &Claim, operation: &Operation, completed: &Completed) -> Op
     Some(LinkChange { operation: operation.clone(), lane: claim.lane, before, after })
 }
 
+/// Those operations that would link an account which is another identity's already.
+pub async fn foreign(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    target: &OpenTarget,
+    executed: &[&Executed],
+) -> Result<HashSet<OperationId>> {
+    let mut named: BTreeMap<&str, Vec<(OperationId, IdentityId, AccountName)>> = BTreeMap::new();
+    for (claim, operation, completed) in executed.iter().flat_map(|one| completed(one)) {
+        if let Some(After::Linked { identity, account, .. }) =
+            change(claim, operation, completed).map(|one| one.after)
+        {
+            let uid_key = uid_key(&target.connector.settings, &account.external_uid);
+            let name = AccountName { uid_key, immutable_id: account.immutable_id };
+            named.entry(&operation.object_class).or_default().push((operation.id, identity, name));
+        }
+    }
+    let mut foreign = HashSet::new();
+    for (class, wanted) in named {
+        let names: Vec<AccountName> = wanted.iter().map(|(.., name)| name.clone()).collect();
+        let links = link::of_accounts(tx, tenant, target.connector.id, class, &names).await?;
+        let is_anothers = |identity: IdentityId, name: &AccountName| {
+            links.iter().any(|link| link.identity_id != identity && is_of(link, target, name))
+        };
+        let found = wanted.iter().filter(|(_, identity, name)| is_anothers(*identity, name));
+        foreign.extend(found.map(|(id, ..)| *id));
+    }
+    Ok(foreign)
+}
+
+fn is_of(link: &Link, target: &OpenTarget, name: &AccountName) -> bool {
+    if link.account.immutable_id.is_some() && name.immutable_id.is_some() {
+        return link.account.immutable_id == name.immutable_id;
+    }
+    uid_key(&target.connector.settings, &link.account.external_uid) == name.uid_key
+}
+
+fn completed(executed: &Executed) -> impl Iterator<Item = (&Claim, &Operation, &Completed)> {
+    let claim = &executed.claim;
+    claim.operations.iter().zip(&executed.tries).filter_map(move |(operation, tried)| match &tried.outcome {
+        Outcome::Completed(completed) => Some((claim, operation, completed)),
+        Outcome::Failed(_) | Outcome::PremiseGone(_) | Outcome::Conflict { .. } => None,
+    })
+}
+
+/// What a try comes to whose account turns out to be another identity's: a person decides.
+pub fn anothers(tried: &Tried) -> Tried {
+    let outcome = Outcome::Conflict {
+        conflict_type: ConflictType::AccountExists,
+        affected: Vec::new(),
+        message: "the account is linked to another identity".to_owned(),
+    };
+    Tried { outcome, ..tried.clone() }
+}
+
 /// The uid of the account after an attempt, where the attempt learned it.
 pub fn uid_after(outcome: &Outcome) -> Option<String> {
     match outcome {
@@ -103,9 +160,14 @@ pub async fn write(
         match &change.after {
             After::Linked { identity, account, disabled_by_us } => {
                 names.extend(aliases(&change, account, &key(account), Some(*identity)));
-                let link = upsert(clock, &change, *identity, account, key(account), *disabled_by_us);
-                events.extend(linked_events(&change, &link));
-                saved.insert((link.object_class.clone(), link.intent.clone(), *identity), link);
+                let mut link = upsert(clock, &change, *identity, account, key(account), *disabled_by_us);
+                let whose = (link.object_class.clone(), link.intent.clone(), *identity);
+                match saved.get(&whose) {
+                    // An earlier operation of the same claim has made the link.
+                    Some(made) if change.before.is_none() => link.id = made.id,
+                    Some(_) | None => events.extend(linked_events(&change, &link)),
+                }
+                saved.insert(whose, link);
             }
             After::Unlinked(link) => {
                 events.push(event(&change, link.id, link.identity_id, &link.account, "unlinked"));

@@ -123,9 +123,7 @@ impl Engine {
             if started == free {
                 break;
             }
-            if !self.begin(pair) {
-                continue;
-            }
+            let Some(busy) = self.begin(pair) else { continue };
             let engine = self.clone();
             let stop = stop.clone();
             working.spawn(async move {
@@ -134,7 +132,7 @@ impl Engine {
                     tracing::warn!(error, tenant = %pair.tenant, connector = %pair.connector, "a pair failed");
                     time::sleep(engine.limits.poll).await;
                 }
-                engine.end(pair);
+                drop(busy);
                 engine.nudge.now();
             });
             started += 1;
@@ -142,18 +140,27 @@ impl Engine {
         Ok(started)
     }
 
-    /// False when this process works on the pair already.
-    fn begin(&self, pair: Pair) -> bool {
-        self.busy.lock().unwrap_or_else(PoisonError::into_inner).insert(pair)
-    }
-
-    fn end(&self, pair: Pair) {
-        self.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&pair);
+    /// None when this process works on the pair already.
+    fn begin(&self, pair: Pair) -> Option<Busy> {
+        let is_new = self.busy.lock().unwrap_or_else(PoisonError::into_inner).insert(pair);
+        is_new.then(|| Busy { pair, all: Arc::clone(&self.busy) })
     }
 
     /// Replicas that poll in step would all hit the database at once.
     fn pause(&self) -> Duration {
         self.limits.poll.mul_f64(rand::random_range(0.5..1.0))
+    }
+}
+
+/// Work on a pair, until it is dropped: also when it panics.
+struct Busy {
+    pair: Pair,
+    all: Arc<Mutex<HashSet<Pair>>>,
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.pair);
     }
 }
 

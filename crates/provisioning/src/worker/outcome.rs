@@ -11,6 +11,9 @@ use xavyo_core::{
 
 use crate::store::operation::log::Level;
 
+/// The longest that a target's Retry-After is believed.
+const LONGEST_DELAY: TimeDelta = TimeDelta::days(7);
+
 /// What an attempt came to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
@@ -121,13 +124,12 @@ fn failed(
     now: DateTime<Utc>,
     jitter: f64,
 ) -> Settled {
-    let outcome_unknown = failure.kind == FailureKind::Unknown
-        // What was unknown before stays so until an attempt gets through to the target.
-        || (operation.outcome_unknown && waits(failure.kind));
+    // What was unknown before stays so: a failure says nothing about what an earlier write has done.
+    let outcome_unknown = failure.kind == FailureKind::Unknown || operation.outcome_unknown;
     let failed = Settled {
         level: Level::Warn,
-        message: failure.to_string(),
-        error: Some((failure.code.clone(), failure.message.clone())),
+        message: storable(&failure.to_string()),
+        error: Some((storable(&failure.code), storable(&failure.message))),
         outcome_unknown,
         ..ended(operation, Event::Failed, OperationStatus::Failed, String::new())
     };
@@ -142,8 +144,8 @@ fn failed(
         {
             let retry_count = operation.retry_count + 1;
             let delay = retry::delay(policy, retry_count, jitter, failure.retry_after);
-            let delay = TimeDelta::from_std(delay).unwrap_or(TimeDelta::MAX);
-            Settled { retry_count, next_attempt_at: now.checked_add_signed(delay), ..failed }
+            let delay = TimeDelta::from_std(delay).unwrap_or(LONGEST_DELAY).min(LONGEST_DELAY);
+            Settled { retry_count, next_attempt_at: Some(now + delay), ..failed }
         }
         FailureKind::Busy
         | FailureKind::Unknown
@@ -154,15 +156,9 @@ fn failed(
     }
 }
 
-/// Failures that leave open whether an earlier write took effect: nothing new was learned.
-fn waits(kind: FailureKind) -> bool {
-    match kind {
-        FailureKind::Busy | FailureKind::Down | FailureKind::Unknown | FailureKind::BadCredentials => true,
-        FailureKind::Refused
-        | FailureKind::AlreadyExists
-        | FailureKind::NotFound
-        | FailureKind::PreconditionFailed => false,
-    }
+/// Postgres stores no NUL, and a target may send one.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 /// Both moves are logged, in one commit: in_progress → failed → dead_letter.

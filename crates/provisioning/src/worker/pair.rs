@@ -1,12 +1,16 @@
 //! Draining one pair: claim, execute, record, again and again, until nothing can be claimed.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use xavyo_core::{
     Kind,
-    connector::{FailureKind, Mode},
+    connector::{Connector, FailureKind, Mode},
     error::Result,
     ids::IdentityId,
     mapping::References,
@@ -33,6 +37,12 @@ use crate::{
 /// The most claims in one recording transaction.
 const RECORDED_AT_ONCE: usize = 256;
 
+/// How long a pair is worked on before others that are due have their turn.
+const TURN: Duration = Duration::from_secs(5);
+
+/// The pause between two looks for the lanes of dead workers, while there is always something to claim.
+const TAKE_OVER_EVERY: Duration = Duration::from_secs(1);
+
 /// What a recorded batch showed of the target as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Health {
@@ -44,9 +54,15 @@ enum Health {
 impl Engine {
     /// Works on a pair until there is nothing to claim, its target is down, or the process stops.
     pub(super) async fn drain(&self, pair: Pair, stop: CancellationToken) -> Result<()> {
-        let Some(target) = self.open(pair).await? else { return self.set_aside(pair).await };
-        self.take_over(pair, &target).await?;
+        let begun = Instant::now();
+        let mut taken_over: Option<Instant> = None;
         while !stop.is_cancelled() && self.lease.is_held() {
+            // Looked up each time: a pause, a policy or a secret that has changed holds from this claim on.
+            let Some(target) = self.open(pair).await? else { return self.set_aside(pair).await };
+            if taken_over.is_none_or(|at| at.elapsed() >= TAKE_OVER_EVERY) {
+                self.take_over(pair, &target).await?;
+                taken_over = Some(Instant::now());
+            }
             let claims = claim::claim(
                 &self.database,
                 &self.clock,
@@ -61,11 +77,24 @@ impl Engine {
             }
             match self.work(pair, &target, claims).await? {
                 Health::Serves => {}
-                Health::Down => return self.open_breaker(pair).await,
+                Health::Down => {
+                    tracing::warn!(tenant = %pair.tenant, connector = %pair.connector, "the target is down");
+                    return Ok(());
+                }
                 Health::BadCredentials => return self.stop_connector(pair).await,
+            }
+            if begun.elapsed() >= TURN {
+                return self.give_way(pair).await;
             }
         }
         Ok(())
+    }
+
+    /// There is more to do, but others have waited for longer (Q10).
+    async fn give_way(&self, pair: Pair) -> Result<()> {
+        let mut tx = self.database.begin(pair.tenant).await?;
+        work::put_last(&mut tx, pair, self.clock.now()).await?;
+        db::commit(tx).await
     }
 
     /// The pair's target, or none where nothing may be written: deleted, paused or only observed.
@@ -74,7 +103,7 @@ impl Engine {
         let found = connector::find(&mut tx, pair.tenant, pair.connector).await?;
         db::commit(tx).await?;
         match found {
-            Some(connector) if !connector.paused && connector.mode != Mode::Observe => {
+            Some(connector) if may_be_written(&connector) => {
                 Ok(Some(self.targets.open(pair.tenant, &connector).await?))
             }
             Some(_) | None => Ok(None),
@@ -96,7 +125,7 @@ impl Engine {
         while let Some(batch) = executed.next().await {
             health = batch.iter().map(health_after).fold(health, worse);
             // Calls that are under way are let end, whatever became of recording others.
-            if let Err(error) = self.record(pair, target, &batch).await {
+            if let Err(error) = self.record_batch(pair, target, &batch).await {
                 lost = Some(error);
             }
         }
@@ -106,7 +135,23 @@ impl Engine {
         }
     }
 
-    /// Records a batch. While the database is away the outcomes are kept and tried again, for as long as the lease
+    /// Records a batch; if that fails, one by one: what cannot be recorded takes nothing else along.
+    async fn record_batch(&self, pair: Pair, target: &OpenTarget, batch: &[Executed]) -> Result<()> {
+        match self.record(pair, target, batch).await {
+            Err(error) if batch.len() > 1 && error.kind() != Kind::Unavailable => {
+                let mut lost = Ok(());
+                for one in batch.chunks(1) {
+                    if let Err(error) = self.record(pair, target, one).await {
+                        lost = Err(error);
+                    }
+                }
+                lost
+            }
+            recorded => recorded,
+        }
+    }
+
+    /// Records some claims. While the database is away the outcomes are kept and tried again, for as long as the lease
     /// lasts; what cannot be recorded stays claimed, and is taken over as unknown.
     async fn record(&self, pair: Pair, target: &OpenTarget, batch: &[Executed]) -> Result<()> {
         loop {
@@ -153,10 +198,16 @@ impl Engine {
         db::commit(tx).await
     }
 
-    /// Nothing may be written for this pair: it is looked at again when its connector changes.
+    /// Nothing may be written for this pair: it is looked at again when its connector changes. It may just have: hence
+    /// under its lock.
     async fn set_aside(&self, pair: Pair) -> Result<()> {
         let mut tx = self.database.begin(pair.tenant).await?;
-        work::save_due(&mut tx, pair, None).await?;
+        if work::lock_against_enqueues(&mut tx, pair).await? {
+            let found = connector::find(&mut tx, pair.tenant, pair.connector).await?;
+            if !found.is_some_and(|connector| may_be_written(&connector)) {
+                work::save_due(&mut tx, pair, None).await?;
+            }
+        }
         db::commit(tx).await
     }
 
@@ -168,6 +219,11 @@ impl Engine {
             .await?;
         db::commit(tx).await
     }
+}
+
+/// Whether operations may be executed at all: not while their connector is paused or only observes.
+fn may_be_written(connector: &Connector) -> bool {
+    !connector.paused && connector.mode != Mode::Observe
 }
 
 fn health_after(executed: &Executed) -> Health {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use futures::future;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 use xavyo_core::{
@@ -60,22 +61,24 @@ impl Engine {
         let lease_until = now + TimeDelta::seconds(PROBE_LEASE_SECONDS);
         let due = work::claim_probes(&mut tx, now, lease_until, 16).await?;
         db::commit(tx).await?;
-        for (pair, failed_probes) in &due {
-            match self.ask(*pair).await {
-                Ok(()) => self.target_is_back(*pair).await?,
-                Err(failure) if failure.kind == FailureKind::BadCredentials => {
-                    self.stop_connector(*pair).await?;
-                }
-                Err(failure) => {
-                    tracing::info!(connector = %pair.connector, %failure, "the target is still down");
-                    let mut tx = self.database.begin(pair.tenant).await?;
-                    let next = now + after(failed_probes + 1);
-                    work::probe_failed(&mut tx, *pair, next).await?;
-                    db::commit(tx).await?;
-                }
+        // Side by side: one target that keeps its caller waiting delays no other.
+        let probes = due.iter().map(|(pair, failed_probes)| self.probe(*pair, *failed_probes));
+        future::join_all(probes).await.into_iter().collect::<Result<()>>()?;
+        Ok(due.len())
+    }
+
+    async fn probe(&self, pair: Pair, failed_probes: i32) -> Result<()> {
+        match self.ask(pair).await {
+            Ok(()) => self.target_is_back(pair).await,
+            Err(failure) if failure.kind == FailureKind::BadCredentials => self.stop_connector(pair).await,
+            Err(failure) => {
+                tracing::info!(connector = %pair.connector, %failure, "the target is still down");
+                let mut tx = self.database.begin(pair.tenant).await?;
+                let next = self.clock.now() + after(failed_probes.saturating_add(1));
+                work::probe_failed(&mut tx, pair, next).await?;
+                db::commit(tx).await
             }
         }
-        Ok(due.len())
     }
 
     /// Asks the target by a real call. A connector that is gone or only observed counts as back: its pair finds nothing
@@ -93,29 +96,39 @@ impl Engine {
             }
         };
         match opened.await {
-            Ok(Some(target)) => target.target.check().await.map(|_| ()),
+            Ok(Some(target)) => match target.target.check().await?.into_iter().find(|step| !step.ok) {
+                Some(step) => Err(TargetFailure::new(FailureKind::Down, step.name, step.detail)),
+                None => Ok(()),
+            },
             Ok(None) => Ok(()),
             Err(error) => Err(TargetFailure::new(FailureKind::Down, error.reason.name(), error.to_string())),
         }
-    }
-
-    pub(super) async fn open_breaker(&self, pair: Pair) -> Result<()> {
-        tracing::warn!(tenant = %pair.tenant, connector = %pair.connector, "the target is down");
-        let mut tx = self.database.begin(pair.tenant).await?;
-        work::open_breaker(&mut tx, pair, self.clock.now() + after(0)).await?;
-        db::commit(tx).await
     }
 
     /// Releases what waited, the oldest first, then lets claims run.
     async fn target_is_back(&self, pair: Pair) -> Result<()> {
         crash::point(Point::ProbeAnswered);
         tracing::info!(tenant = %pair.tenant, connector = %pair.connector, "the target is back");
-        while self.release_some(pair).await? > 0 {}
+        loop {
+            while db::retry(|| self.release_some(pair)).await? > 0 {}
+            if self.close_breaker(pair).await? {
+                self.nudge.now();
+                return Ok(());
+            }
+        }
+    }
+
+    /// False when a worker has just recorded that something waits: it is released first, or it would wait for ever.
+    async fn close_breaker(&self, pair: Pair) -> Result<bool> {
         let mut tx = self.database.begin(pair.tenant).await?;
+        connector::hold(&mut tx, pair.tenant, pair.connector).await?;
+        work::lock(&mut tx, pair).await?;
+        if !operation::awaiting(&mut tx, pair.tenant, pair.connector, 1).await?.is_empty() {
+            return Ok(false);
+        }
         work::close_breaker(&mut tx, pair, self.clock.now()).await?;
         db::commit(tx).await?;
-        self.nudge.now();
-        Ok(())
+        Ok(true)
     }
 
     async fn release_some(&self, pair: Pair) -> Result<usize> {
@@ -168,7 +181,7 @@ fn back(operation: &Operation, to: OperationStatus, at: chrono::DateTime<chrono:
 }
 
 /// The pause before the next probe, after so many that failed: doubling, ± 25 %.
-fn after(failed_probes: i32) -> TimeDelta {
+pub(super) fn after(failed_probes: i32) -> TimeDelta {
     let seconds = (FIRST_PROBE * 2_f64.powi(failed_probes.min(10))).min(LONGEST_PROBE);
     let jittered = Duration::from_secs_f64(seconds * rand::random_range(0.75..1.25));
     TimeDelta::from_std(jittered).unwrap_or(TimeDelta::MAX)

@@ -7,9 +7,9 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use xavyo_core::{
     conflict::ConflictType,
-    connector::RetryPolicy,
+    connector::{FailureKind, RetryPolicy},
     error::Result,
-    ids::{ConflictId, LaneId, TenantId, WorkerId},
+    ids::{ConflictId, LaneId, OperationId, TenantId, WorkerId},
     operation::{Event, HoldReason, Operation, OperationStatus},
 };
 use xavyo_runtime::{Clock, Database, db};
@@ -18,6 +18,7 @@ use super::{
     claim::Claim,
     links::{self, LinkChange},
     outcome::{Outcome, Settled, Tried, settle},
+    probe,
 };
 use crate::{
     crash::{self, Point},
@@ -50,6 +51,8 @@ struct Batch {
     links: Vec<LinkChange>,
     conflicts: Vec<NewConflict>,
     deltas: Deltas,
+    /// Something waits for the target now.
+    is_down: bool,
 }
 
 /// Records a batch. Returns how many claims were still ours.
@@ -69,14 +72,20 @@ pub async fn record(
         let ours: HashSet<LaneId> =
             lane::release(&mut tx, pair.tenant, worker, &releases).await?.into_iter().collect();
         let held: Vec<&Executed> = executed.iter().filter(|one| ours.contains(&one.claim.lane)).collect();
+        let foreign = links::foreign(&mut tx, pair.tenant, target, &held).await?;
         let mut batch = Batch::default();
         for one in &held {
-            batch.gather(clock, worker, target, one, now)?;
+            batch.gather(clock, worker, target, one, &foreign, now)?;
         }
+        let is_down = batch.is_down;
         write(&mut tx, clock, pair.tenant, target, batch, now).await?;
         let lanes: Vec<LaneId> = held.iter().map(|one| one.claim.lane).collect();
         lane::refresh(&mut tx, pair.tenant, &lanes, now).await?;
         work::set_due(&mut tx, pair.tenant, &[pair.connector], now).await?;
+        if is_down {
+            // In the commit that makes them wait: nobody else would ever release them.
+            work::open_breaker(&mut tx, pair, now + probe::after(0)).await?;
+        }
         crash::point(Point::RecordWritten);
         db::commit(tx).await?;
         crash::point(Point::RecordCommitted);
@@ -102,12 +111,16 @@ impl Batch {
         worker: WorkerId,
         target: &OpenTarget,
         executed: &Executed,
+        foreign: &HashSet<OperationId>,
         now: DateTime<Utc>,
     ) -> Result<()> {
         let claim = &executed.claim;
         let policy = target.connector.policies.retry;
         for (operation, tried) in claim.operations.iter().zip(&executed.tries) {
+            let is_foreign = foreign.contains(&operation.id);
+            let tried = if is_foreign { &links::anothers(tried) } else { tried };
             let settled = decide(operation, tried, &policy, now);
+            self.is_down |= settled.status == OperationStatus::AwaitingSystem;
             self.attempts.push(attempt(claim, worker, operation, tried, &settled));
             self.log(claim, operation, tried, &settled)?;
             if let Outcome::Completed(completed) = &tried.outcome {
@@ -247,7 +260,7 @@ fn attempt(
         started_at: tried.started_at,
         completed_at: tried.completed_at,
         error: settled.error.clone(),
-        outcome_unknown: settled.outcome_unknown,
+        outcome_unknown: tried.outcome.is(FailureKind::Unknown),
     }
 }
 

@@ -110,6 +110,20 @@ pub async fn lock_shared(tx: &mut PgConnection, tenant: TenantId, ids: &[Connect
     if locked.len() == ids.len() { Ok(()) } else { Err(Error::not_found("connector")) }
 }
 
+/// Holds the connector's row shared, deleted or not, for a transaction that makes a lane ready: the pair is not called
+/// idle meanwhile.
+pub async fn hold(tx: &mut PgConnection, tenant: TenantId, id: ConnectorId) -> Result<()> {
+    sqlx::query_scalar!(
+        "select id from connector where tenant_id = $1 and id = $2 for key share",
+        tenant.0,
+        id.0
+    )
+    .fetch_optional(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(())
+}
+
 /// The connector, or NOT_FOUND, locked against changes and against whoever enqueues.
 pub async fn lock(tx: &mut PgConnection, tenant: TenantId, id: ConnectorId) -> Result<Connector> {
     sqlx::query_scalar!(

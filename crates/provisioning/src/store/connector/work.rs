@@ -80,8 +80,8 @@ pub async fn set_due(
     Ok(())
 }
 
-/// Locks the connector against enqueues, so that the pair may be called idle: enqueues hold its row shared until they
-/// commit. False when one is under way.
+/// Locks the connector against enqueues, so that the pair may be called idle: enqueues, and whoever else makes a lane
+/// ready that no worker holds, have its row shared until they commit. False when one is under way.
 pub async fn lock_against_enqueues(tx: &mut PgConnection, pair: Pair) -> Result<bool> {
     let locked = sqlx::query_scalar!(
         "select id from connector where tenant_id = $1 and id = $2 for update skip locked",
@@ -110,12 +110,13 @@ pub async fn save_due(tx: &mut PgConnection, pair: Pair, due_at: Option<DateTime
     Ok(())
 }
 
-/// The target is down: nothing is claimed until a probe, due at `probe_at`, gets an answer.
+/// The target is down: nothing is claimed until a probe, due at `probe_at`, gets an answer. In the transaction that makes
+/// operations wait for it. An open breaker is written too: whoever is just closing it then sees what waits.
 pub async fn open_breaker(tx: &mut PgConnection, pair: Pair, probe_at: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         "update connector_work
-            set breaker = 'open', probe_at = $3
-          where tenant_id = $1 and connector_id = $2 and breaker <> 'open'",
+            set breaker = 'open', probe_at = coalesce(probe_at, $3)
+          where tenant_id = $1 and connector_id = $2",
         pair.tenant.0,
         pair.connector.0,
         probe_at,
@@ -171,7 +172,39 @@ pub async fn probe_failed(tx: &mut PgConnection, pair: Pair, next_probe_at: Date
     Ok(())
 }
 
-/// The target answered: claims run again, from `now` on.
+/// Locks the pair's row: no breaker opens meanwhile.
+pub async fn lock(tx: &mut PgConnection, pair: Pair) -> Result<()> {
+    sqlx::query_scalar!(
+        "select connector_id
+           from connector_work
+          where tenant_id = $1 and connector_id = $2
+            for no key update",
+        pair.tenant.0,
+        pair.connector.0,
+    )
+    .fetch_optional(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(())
+}
+
+/// Other pairs that are due come first now.
+pub async fn put_last(tx: &mut PgConnection, pair: Pair, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "update connector_work
+            set due_at = $3
+          where tenant_id = $1 and connector_id = $2 and due_at < $3",
+        pair.tenant.0,
+        pair.connector.0,
+        now,
+    )
+    .execute(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(())
+}
+
+/// The target answered: claims run again, from `now` on. For a pair that the caller has locked.
 pub async fn close_breaker(tx: &mut PgConnection, pair: Pair, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         "update connector_work

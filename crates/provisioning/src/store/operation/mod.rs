@@ -115,8 +115,9 @@ pub async fn insert(
     Ok(())
 }
 
-/// The first operations of each lane, in order, at most `per_lane` of each; passed over are dead letters that do not
-/// hold their lane. For lanes that the caller has locked.
+/// The first operations of each lane, in order, at most `per_lane` of each. They begin after the dead letters that do
+/// not hold their lane; one further back stands among them, so that no claim spans it. For lanes that the caller has
+/// locked.
 pub async fn heads(
     tx: &mut PgConnection,
     tenant: TenantId,
@@ -128,12 +129,18 @@ pub async fn heads(
         "select first.*
            from unnest($2::uuid[]) as claimed(lane_id)
           cross join lateral (
-                select o.*
-                  from operation_now o
+                select o.sequence
+                  from operation o
                   join connector c on c.tenant_id = o.tenant_id and c.id = o.connector_id
                  where o.tenant_id = $1 and o.lane_id = claimed.lane_id
                    and not (o.status = 'dead_letter'
                             and (o.overtaken or c.policies ->> 'on_dead_letter' = 'continue'))
+                 order by o.sequence
+                 limit 1) as head
+          cross join lateral (
+                select o.*
+                  from operation_now o
+                 where o.tenant_id = $1 and o.lane_id = claimed.lane_id and o.sequence >= head.sequence
                  order by o.sequence
                  limit $3) as first",
     )
@@ -272,7 +279,7 @@ pub async fn save(tx: &mut PgConnection, tenant: TenantId, kept: &[Kept], now: D
                        $10::text[], $11::bool[], $12::uuid[], $13::text[], $14::timestamptz[])
                 as kept(id, status, retry_count, attempts, crash_count, next_attempt_at, error_code,
                         error_message, outcome_unknown, conflict_id, hold_reason, first_claimed_at)
-          where operation.tenant_id = $1 and operation.id = kept.id",
+          where operation.tenant_id = $1 and operation.id = any($3) and operation.id = kept.id",
         tenant.0,
         now,
         &ids,
@@ -302,11 +309,16 @@ pub async fn awaiting(
     limit: i64,
 ) -> Result<Vec<Operation>> {
     let rows: Vec<OperationRow> = sqlx::query_as(
-        "select *
-           from operation_now
-          where tenant_id = $1 and connector_id = $2 and status = 'awaiting_system'
-          order by id
-          limit $3",
+        "with waiting as materialized (
+             select id
+               from operation
+              where tenant_id = $1 and connector_id = $2 and status = 'awaiting_system'
+              order by id
+              limit $3)
+         select operation_now.*
+           from waiting
+           join operation_now on operation_now.tenant_id = $1 and operation_now.id = waiting.id
+          order by operation_now.id",
     )
     .bind(tenant.0)
     .bind(connector.0)
@@ -328,7 +340,6 @@ pub async fn find_live(
         "select id
            from operation
           where tenant_id = $1 and lane_id = any($2) and status <> 'dead_letter'
-          order by id
           limit 1",
         tenant.0,
         &ids,

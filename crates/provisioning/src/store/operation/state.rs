@@ -47,10 +47,13 @@ pub async fn read(
                where o.tenant_id = $1 and ($2::uuid is null or o.connector_id = $2)
                  and (o.status = 'awaiting_system' or (w.breaker = 'open' and o.status = 'pending')))
                  as "waiting_for_target!",
-             (select min(created_at)
+             -- ids are in the order of creation
+             (select created_at
                 from operation
                where tenant_id = $1 and ($2::uuid is null or connector_id = $2)
-                 and status <> 'dead_letter') as oldest_at"#,
+                 and status <> 'dead_letter'
+               order by id
+               limit 1) as oldest_at"#,
         tenant.0,
         connector.map(|id| id.0),
     )

@@ -59,11 +59,11 @@ impl Attempt<'_> {
             }
             tried = Some(external_uid);
         }
-        Err(Outcome::Conflict {
+        Err(Stop::With(Outcome::Conflict {
             conflict_type: ConflictType::AccountExists,
             affected: Vec::new(),
             message: format!("{} belongs to another account", tried.unwrap_or_default()),
-        })
+        }))
     }
 
     async fn send_create(

@@ -9,8 +9,9 @@ mod premise;
 mod recovery;
 mod update;
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
+use futures::FutureExt;
 use xavyo_connectors::Connector;
 use xavyo_core::{
     account::{Account, AccountKey},
@@ -33,8 +34,23 @@ use crate::{
     targets::OpenTarget,
 };
 
-/// How an attempt leaves early: with an outcome that is not a success.
-type Stop = Outcome;
+/// How an attempt leaves early.
+enum Stop {
+    /// With an outcome that is not a success.
+    With(Outcome),
+    /// Nothing was written, and this process may not call any more: as if it had not begun, so that our own trouble
+    /// uses no retry.
+    LeaseEnded,
+}
+
+impl Stop {
+    fn is(&self, kind: FailureKind) -> bool {
+        match self {
+            Self::With(outcome) => outcome.is(kind),
+            Self::LeaseEnded => false,
+        }
+    }
+}
 
 /// Executes the operations of a claim in order, one try each, up to the first that does not succeed. What was not begun
 /// has no try.
@@ -66,7 +82,10 @@ async fn one_by_one(
             break;
         }
         let started_at = clock.now();
-        let outcome = attempt_on(target, lease, references, claim, operation).run().await;
+        let attempt = attempt_on(target, lease, references, claim, operation);
+        // A payload that makes a connector panic must not take the claims of others along (fault 22).
+        let ended = AssertUnwindSafe(attempt.run()).catch_unwind().await;
+        let Some(outcome) = ended.unwrap_or_else(|_| Some(panicked())) else { break };
         let succeeded = matches!(outcome, Outcome::Completed(_));
         tries.push(Tried { started_at, completed_at: clock.now(), outcome });
         if !succeeded {
@@ -107,7 +126,8 @@ pub(super) struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    async fn run(&self) -> Outcome {
+    /// None = it was not begun.
+    async fn run(&self) -> Option<Outcome> {
         let outcome = match self.operation.operation_type {
             OperationType::Create => self.create().await,
             OperationType::Update => self.update().await,
@@ -115,8 +135,9 @@ impl<'a> Attempt<'a> {
         };
         crash::point(Point::CallAfter);
         match outcome {
-            Ok(completed) => Outcome::Completed(completed),
-            Err(stop) => stop,
+            Ok(completed) => Some(Outcome::Completed(completed)),
+            Err(Stop::With(outcome)) => Some(outcome),
+            Err(Stop::LeaseEnded) => None,
         }
     }
 
@@ -133,15 +154,7 @@ impl<'a> Attempt<'a> {
 
     /// The lease is the licence to call: a worker that lost it must not write any more.
     fn may_call(&self) -> Result<(), Stop> {
-        if self.lease.is_held() {
-            Ok(())
-        } else {
-            Err(failed(TargetFailure::new(
-                FailureKind::Busy,
-                "LEASE_ENDED",
-                "this process could not renew its lease; nothing was sent",
-            )))
-        }
+        if self.lease.is_held() { Ok(()) } else { Err(Stop::LeaseEnded) }
     }
 
     /// A live read. Its failures leave nothing unknown.
@@ -186,7 +199,13 @@ fn present(message: impl Into<String>, account: AccountKey, disabled: Option<boo
 }
 
 fn failed(failure: TargetFailure) -> Stop {
-    Outcome::Failed(failure)
+    Stop::With(Outcome::Failed(failure))
+}
+
+/// Whether anything was sent is unknown then.
+fn panicked() -> Outcome {
+    let message = "the attempt panicked; the log of the process says where";
+    Outcome::Failed(TargetFailure::new(FailureKind::Unknown, "PANICKED", message))
 }
 
 fn refused(code: &str, message: impl Into<String>) -> Stop {

@@ -15,7 +15,7 @@ impl Attempt<'_> {
     pub(super) fn check_premise(&self, live: Option<&Account>) -> Result<(), Stop> {
         let Some(precondition) = &self.operation.precondition else { return Ok(()) };
         match self.broken(precondition, live) {
-            Some(broken) => Err(Outcome::PremiseGone(broken)),
+            Some(broken) => Err(Stop::With(Outcome::PremiseGone(broken))),
             None => Ok(()),
         }
     }
@@ -57,5 +57,5 @@ impl Attempt<'_> {
 }
 
 pub(super) fn premise_gone() -> Stop {
-    Outcome::PremiseGone("the account is gone".to_owned())
+    Stop::With(Outcome::PremiseGone("the account is gone".to_owned()))
 }

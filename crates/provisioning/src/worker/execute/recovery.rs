@@ -9,7 +9,7 @@ use xavyo_core::{
 };
 use xavyo_runtime::Clock;
 
-use super::{Attempt, Claim, Lease, OpenTarget, Outcome, Tried, attempt_on, one_by_one, present};
+use super::{Attempt, Claim, Lease, OpenTarget, Outcome, Stop, Tried, attempt_on, one_by_one, present};
 
 /// Whether several operations of the claim share one unknown outcome.
 pub(super) fn needed(claim: &Claim) -> bool {
@@ -34,7 +34,8 @@ pub(super) async fn recover(
         Ok(Some(account)) => Ok(account),
         // One by one they find out for themselves that it is gone.
         Ok(None) => return one_by_one(target, clock, lease, references, claim).await,
-        Err(stop) => Err(stop),
+        Err(Stop::LeaseEnded) => return Vec::new(),
+        Err(Stop::With(outcome)) => Err(outcome),
     };
     match outcome {
         Err(outcome) => vec![Tried { started_at, completed_at: clock.now(), outcome }],

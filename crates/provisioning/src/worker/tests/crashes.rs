@@ -6,7 +6,7 @@ use xavyo_core::mapping::References;
 
 impl Bench {
     /// The calls of claims, without recording them.
-    async fn call(&self, engine: &Engine, claims: Vec<Claim>) -> Vec<record::Executed> {
+    pub(super) async fn call(&self, engine: &Engine, claims: Vec<Claim>) -> Vec<record::Executed> {
         let target = engine.open(self.pair).await.unwrap().unwrap();
         let mut executed = Vec::new();
         for claim in claims {
@@ -17,7 +17,7 @@ impl Bench {
         executed
     }
 
-    async fn record(&self, engine: &Engine, executed: &[record::Executed]) -> usize {
+    pub(super) async fn record(&self, engine: &Engine, executed: &[record::Executed]) -> usize {
         let target = engine.open(self.pair).await.unwrap().unwrap();
         let worker = engine.lease.worker;
         record::record(&engine.database, &engine.clock, worker, self.pair, &target, executed).await.unwrap()

@@ -6,6 +6,7 @@ mod failures;
 mod order;
 mod outages;
 mod premises;
+mod standing;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -70,3 +70,63 @@ async fn an_update_of_an_account_that_is_gone_completes_without_an_owner() {
     let operation = bench.get(id).await;
     assert_eq!((operation.status, operation.hold_reason), (OperationStatus::Completed, None::<HoldReason>));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_that_finds_the_target_down_releases_nothing() {
+    let bench = Bench::failing(&[("create", "down", 1), ("get", "down", 1)]).await;
+    let id = bench.create("ann").await;
+    bench.drain().await;
+    bench.wait(60);
+    bench.engine.probe_step().await.unwrap();
+    assert_eq!(bench.status(id).await, OperationStatus::AwaitingSystem, "the probe met the outage");
+    bench.wait(60);
+    bench.engine.probe_step().await.unwrap();
+    bench.drain().await;
+    assert_eq!(bench.status(id).await, OperationStatus::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_dies_right_after_it_recorded_an_outage_strands_nothing_q10() {
+    let bench = Bench::failing(&[("create", "down", 1)]).await;
+    let id = bench.create("ann").await;
+    let dying = bench.another_engine().await;
+    let claims = bench.claim(&dying).await;
+    let executed = bench.call(&dying, claims).await;
+    bench.record(&dying, &executed).await;
+    bench.kill(&dying).await;
+    bench.wait(60);
+    assert_eq!(bench.engine.probe_step().await.unwrap(), 1, "the outage is known");
+    bench.drain().await;
+    assert_eq!(bench.status(id).await, OperationStatus::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_met_bad_credentials_runs_again_when_its_connector_is_resumed_q10() {
+    let bench = Bench::failing(&[("create", "bad_credentials", 1)]).await;
+    let id = bench.create("ann").await;
+    bench.drain().await;
+    let tenant = bench.pair.tenant;
+    let mut tx = bench.engine.database.begin(tenant).await.unwrap();
+    let paused = connector::lock(&mut tx, tenant, bench.pair.connector).await.unwrap();
+    let resumed = Connector { paused: false, pause_reason: None, ..paused };
+    connector::save(&mut tx, tenant, &resumed).await.unwrap();
+    db::commit(tx).await.unwrap();
+    bench.wait(60);
+    bench.engine.probe_step().await.unwrap();
+    bench.drain().await;
+    assert_eq!(bench.status(id).await, OperationStatus::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_teaches_nothing_about_an_earlier_unknown_outcome_q5() {
+    let bench = Bench::failing(&[("create", "unknown_after", 1), ("get", "refused", 1)]).await;
+    let id = bench.create("ann").await;
+    bench.drain().await;
+    bench.wait(60);
+    bench.drain().await;
+    assert_eq!(bench.status(id).await, OperationStatus::DeadLetter);
+    bench.operations.retry(&bench.caller, &Bench::change(id, None)).await.unwrap();
+    bench.drain().await;
+    assert_eq!(bench.status(id).await, OperationStatus::Completed);
+    assert_eq!(bench.writes(), ["create:ann"]);
+}
