@@ -65,9 +65,9 @@ impl Figures {
         self.calls += calls;
         self.operations += completed;
         if lane == 1 {
-            self.drain_single.add(ours, limit)
+            self.drain_single.add(ours, limit);
         } else {
-            self.drain_lanes.add(ours, limit)
+            self.drain_lanes.add(ours, limit);
         }
         Ok(())
     }

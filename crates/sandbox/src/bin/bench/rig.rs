@@ -107,7 +107,7 @@ impl Rig {
     }
 
     pub async fn resume(&self, connector: &str) -> Result<()> {
-        let request = pb::ResumeConnectorRequest { connector_id: connector.to_owned(), ..Default::default() };
+        let request = pb::ResumeConnectorRequest { connector_id: connector.to_owned() };
         self.connectors.clone().resume_connector(request).await?;
         Ok(())
     }
