@@ -12,6 +12,7 @@ use super::{
     counts::{Committed, Counts, RefusedRecord},
 };
 use crate::{
+    crash::{self, Point},
     identities::{automation::Change, change::lock_unchanged},
     store::{audit, identity},
 };
@@ -109,6 +110,7 @@ impl Import {
             Counts { created: count(made.len()), updated: count(saved.len()), ..Counts::default() };
         audit::insert(&mut tx, &self.identities.clock, &self.caller, self.entry(&counts)).await?;
         let planned = automation.enqueue(&mut tx, tenant, decided, &self.cause()).await?;
+        crash::point(Point::ImportWritten);
         db::commit(tx).await?;
         self.identities.nudge(&planned);
         counts.operations_enqueued = count(planned.iter().filter(|one| one.operation_id.is_some()).count());

@@ -44,9 +44,13 @@ pub async fn find_all(
         r#"select named.position as "position!", alias.lane_id
              from unnest($2::uuid[], $3::text[], $4::text[])
                   with ordinality as named(connector_id, kind, key, position)
-             join lane_alias alias
-               on alias.tenant_id = $1 and alias.connector_id = named.connector_id
-              and alias.kind = named.kind and alias.key = named.key"#,
+            -- a look-up each, whatever the planner believes about a young table
+            cross join lateral (
+                  select lane_id
+                    from lane_alias
+                   where tenant_id = $1 and connector_id = named.connector_id
+                     and kind = named.kind and key = named.key
+                   limit 1) as alias"#,
         tenant.0,
         &connectors,
         &kinds,

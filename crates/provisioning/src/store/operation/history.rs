@@ -59,7 +59,7 @@ pub async fn archive(
          gone as (
              delete from operation
               using ended
-              where operation.tenant_id = $1 and operation.id = ended.id
+              where operation.tenant_id = $1 and operation.id = any($3) and operation.id = ended.id
           returning operation.*)
          insert into operation_history (
              tenant_id, id, connector_id, connector_name, connector_revision, user_id, operation_type,
