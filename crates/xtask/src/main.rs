@@ -37,6 +37,8 @@ To see it work
 
 To work on it
   test [filter]      every test, or those whose name contains the filter
+  test faults [fault]
+                     everything that can go wrong, once each, and a judgement after each
   lint               format, clippy, the contract, the layers, the sizes
   sqlx [--check]     records the services' queries into crates/<service>/.sqlx (or compares only)
   contract accept    takes the contract in proto/ as the one that later changes must not break
@@ -65,6 +67,10 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         ["soak", rest @ ..] => {
             cargo::build_crash_points()?;
             program::become_program("xavyo-soak", rest)?;
+        }
+        ["test", "faults", rest @ ..] => {
+            cargo::build_crash_points()?;
+            program::become_program("xavyo-faults", rest)?;
         }
         ["test"] => test::run(None)?,
         ["test", filter] => test::run(Some(filter))?,

@@ -8,16 +8,16 @@ use super::{Asked, ClientCall, Index, Operation, Outcome, report::Findings, repo
 
 pub(super) fn check(index: &Index<'_>, findings: &mut Findings<'_>) {
     one_row_each(index, findings);
-    let mut by_request: HashMap<Uuid, BTreeSet<Uuid>> = HashMap::new();
+    let mut by_request: HashMap<(Uuid, Uuid), BTreeSet<Uuid>> = HashMap::new();
     for operation in index.operations.values() {
         if let Some(request) = operation.request_id {
-            by_request.entry(request).or_default().insert(operation.id);
+            by_request.entry((operation.tenant, request)).or_default().insert(operation.id);
         }
     }
     for call in &index.evidence.history {
         match &call.asked {
             Asked::Enqueue { operations } => {
-                let made = by_request.remove(&call.id).unwrap_or_default();
+                let made = by_request.remove(&(call.tenant, call.id)).unwrap_or_default();
                 enqueued(call, *operations, &made, findings);
             }
             Asked::Cancel(id) => cancelled(index, call, *id, findings),
@@ -68,9 +68,13 @@ fn enqueued(call: &ClientCall, asked: usize, made: &BTreeSet<Uuid>, findings: &m
 }
 
 /// Operations that a client caused by a call that no client made.
-fn nobody_asked(index: &Index<'_>, left_over: &HashMap<Uuid, BTreeSet<Uuid>>, findings: &mut Findings<'_>) {
+fn nobody_asked(
+    index: &Index<'_>,
+    left_over: &HashMap<(Uuid, Uuid), BTreeSet<Uuid>>,
+    findings: &mut Findings<'_>,
+) {
     for operation in index.operations.values().filter(|operation| operation.cause == "api") {
-        if operation.request_id.is_none_or(|request| left_over.contains_key(&request)) {
+        if operation.request_id.is_none_or(|request| left_over.contains_key(&(operation.tenant, request))) {
             findings.add("Q1", Harm::Unexpected, Some(operation.id), "nobody asked for this operation");
         }
     }

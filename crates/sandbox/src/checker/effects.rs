@@ -96,12 +96,11 @@ fn shows(
 ) -> Result<(), String> {
     match (operation.operation_type.as_str(), account) {
         ("delete", Some(_)) => Err("its account is still there".to_owned()),
-        ("delete", None) => Ok(()),
+        // A create that finds the account made keeps it as it is.
+        ("delete", None) | ("create", Some(_)) => Ok(()),
         // Without an owner there is nobody to make the account again for.
         ("update", None) if !operation.has_identity => Ok(()),
         (_, None) => Err("its account is not there".to_owned()),
-        // A create that finds the account made keeps it as it is.
-        ("create", Some(_)) => Ok(()),
         (_, Some(account)) => {
             let hidden = operation.payload.iter().find(|(name, change)| {
                 !overwritten.contains(name.as_str()) && !shows_change(account, name, change)
@@ -158,7 +157,7 @@ pub(super) fn could_have_written(operation: &Operation, write: &Write) -> bool {
 /// The account of a lane is what its operations make of it: those that were completed, and those whose outcome nobody
 /// could know and whose write the target has.
 fn finally(index: &Index<'_>, operations: &[&Operation], findings: &mut Findings<'_>) {
-    let mut known: Option<BTreeMap<String, Option<Vec<String>>>> = None;
+    let mut known: Option<Attributes> = None;
     let mut last = None;
     for operation in operations {
         let written = index.writes_of(operation.id).any(|attributed| attributed.write.applied);
@@ -186,10 +185,9 @@ fn finally(index: &Index<'_>, operations: &[&Operation], findings: &mut Findings
         (None, None) => {}
         (Some(known), Some(account)) => {
             for (name, wanted) in known {
-                let held = account.attributes.get(&name).cloned().unwrap_or_default();
-                if wanted.as_ref().is_some_and(|wanted| *wanted != held) {
-                    let message =
-                        format!("{name} is {held:?}, and should be {:?}", wanted.unwrap_or_default());
+                let held = held(&account.attributes, &name);
+                if wanted != held {
+                    let message = format!("{name} is {held:?}, and should be {wanted:?}");
                     findings.add("Q8", Harm::Lost, Some(last.id), message);
                 }
             }
@@ -198,11 +196,7 @@ fn finally(index: &Index<'_>, operations: &[&Operation], findings: &mut Findings
 }
 
 /// What an operation does to an account of which only some attributes are known: those that operations wrote.
-fn apply(
-    known: &mut Option<BTreeMap<String, Option<Vec<String>>>>,
-    operation: &Operation,
-    index: &Index<'_>,
-) {
+fn apply(known: &mut Option<Attributes>, operation: &Operation, index: &Index<'_>) {
     let made = index
         .writes_of(operation.id)
         .any(|attributed| attributed.write.applied && attributed.write.call == Call::Create);
@@ -216,21 +210,17 @@ fn apply(
             }
             let attributes = known.get_or_insert_default();
             for (name, change) in &operation.payload {
-                let before = attributes.get(name).cloned();
-                attributes.insert(name.clone(), changed(before, made, change));
+                let before = attributes.remove(name).or_else(|| made.then(Vec::new));
+                attributes.extend(changed(before, change).map(|values| (name.clone(), values)));
             }
         }
     }
 }
 
 /// None = nobody can tell.
-fn changed(before: Option<Option<Vec<String>>>, made: bool, change: &Value) -> Option<Vec<String>> {
+fn changed(before: Option<Vec<String>>, change: &Value) -> Option<Vec<String>> {
     let Some((add, remove)) = modification(change) else { return Some(texts(change)) };
-    let mut values = match before {
-        Some(values) => values?,
-        None if made => Vec::new(),
-        None => return None,
-    };
+    let mut values = before?;
     values.retain(|value| !remove.contains(value));
     values.extend(add);
     values.sort();

@@ -83,9 +83,8 @@ impl Report {
                 text.push_str(&violation.to_string());
             }
         }
-        for (invariant, count) in seen.into_iter().filter(|(_, count)| *count > each) {
-            text.push_str(&format!("{invariant}: {} more\n", count - each));
-        }
+        let more = seen.into_iter().filter(|(_, count)| *count > each);
+        text.extend(more.map(|(invariant, count)| format!("{invariant}: {} more\n", count - each)));
         text
     }
 }

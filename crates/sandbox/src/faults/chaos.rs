@@ -10,8 +10,8 @@ use tokio::time::sleep;
 use super::{Field, crash::Reached};
 use crate::proxy::{Ending, Fault, Flow, Rules};
 
-/// A lease and a bit: whoever slept so long has lost what it held.
-const PAST_THE_LEASE: Duration = Duration::from_secs(7);
+/// A lease, a call, and a bit: whoever slept so long has lost what it held.
+const PAST_THE_LEASE: Duration = Duration::from_secs(9);
 
 /// One blow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,12 +7,10 @@ use xavyo_wire::pb::provisioning::{
 
 use super::{Kind, Target};
 
-/// Calls at once, over all replicas.
-pub const MAX_CONCURRENCY: i32 = 6;
 /// A target that says nothing for so long has lost the call.
 const CALL_SECONDS: i32 = 2;
 
-pub fn request(target: &Target) -> CreateConnectorRequest {
+pub fn request(target: &Target, max_concurrency: i32) -> CreateConnectorRequest {
     let unlimited = Some(GuardLimit { limit: Some(Limit::None(NoLimit {})) });
     CreateConnectorRequest {
         name: target.kind.name().to_owned(),
@@ -24,7 +22,7 @@ pub fn request(target: &Target) -> CreateConnectorRequest {
             retry: Some(RetryPolicy { base_ms: Some(100), cap_ms: Some(1_000), max_retries: Some(12) }),
             allowed_actions: Some(AllowedActions { delete: Some(true), ..AllowedActions::default() }),
             guard: Some(GuardPolicy { destructive: unlimited, constructive: unlimited, four_eyes: false }),
-            max_concurrency: MAX_CONCURRENCY,
+            max_concurrency,
             call_timeout_seconds: CALL_SECONDS,
             skip_first_run: true,
             ..Policies::default()

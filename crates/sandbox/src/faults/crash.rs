@@ -1,10 +1,15 @@
 //! Crash points: a replica is armed with one, stands still there, and is killed; everything else is healed, drained and
 //! judged.
 
-use std::{collections::BTreeSet, process::Command, time::Duration};
+use std::{
+    collections::BTreeSet,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use rand::RngExt;
+use tokio::time::sleep;
 
 use super::Field;
 use crate::{
@@ -15,11 +20,12 @@ use crate::{
 };
 
 /// How long the load is driven until a point is reached.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(25);
 /// Between two steps of the load.
 const PACE: Duration = Duration::from_millis(15);
 /// How long an outage lasts that is there to be ended.
 const OUTAGE: Duration = Duration::from_millis(1_500);
+const OUTAGES_EVERY: Duration = Duration::from_secs(12);
 
 /// The points that the service declares.
 pub fn declared() -> Result<Vec<String>> {
@@ -89,10 +95,9 @@ async fn leave_lanes_behind(field: &mut Field, plan: &mut Plan) -> Result<()> {
     field.replicas[0].kill()
 }
 
-/// Until dropped.
+/// Until dropped. An outage comes first, and again when it was of no use.
 async fn drive(field: &Field, plan: &mut Plan, with_outages: bool) -> Result<()> {
-    let mut down_since = tokio::time::Instant::now();
-    let mut is_down = false;
+    let began = Instant::now();
     loop {
         let step = match plan.random().random_range(0..20) {
             0 => Step::Import(field.accounts()[0].tenant),
@@ -100,13 +105,12 @@ async fn drive(field: &Field, plan: &mut Plan, with_outages: bool) -> Result<()>
         };
         // An answer may never come: the load goes on without it.
         field.client.begin(step);
-        if with_outages && down_since.elapsed() > OUTAGE {
-            is_down = !is_down;
-            down_since = tokio::time::Instant::now();
+        if with_outages {
+            let is_down = began.elapsed().as_millis() % OUTAGES_EVERY.as_millis() < OUTAGE.as_millis();
             let rules = if is_down { Rules::down(Ending::Cut) } else { Rules::default() };
             let proxies = field.targets.iter().filter_map(|target| target.proxy.as_ref());
             proxies.for_each(|proxy| proxy.set(rules.clone()));
         }
-        tokio::time::sleep(PACE).await;
+        sleep(PACE).await;
     }
 }

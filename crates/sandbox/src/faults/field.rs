@@ -22,6 +22,7 @@ use crate::{
     keys::Claims,
     load::{Account, Client, Patience, Plan},
     postgres::{Durability, Postgres},
+    process::Signal,
     proxy::{Proxy, Server},
     service,
     stack::Ground,
@@ -47,6 +48,10 @@ pub struct Layout {
     /// The first calls of the memory targets fail so.
     pub memory_faults: Vec<MemoryFault>,
     pub patience: Patience,
+    /// Calls at once to a target, over all replicas.
+    pub max_concurrency: i32,
+    /// Connections of each replica to the database.
+    pub pool: usize,
 }
 
 pub struct Field {
@@ -75,6 +80,8 @@ impl Default for Layout {
             crash_points: false,
             memory_faults: Vec::new(),
             patience: Patience { call: Duration::from_secs(5), tries: 3 },
+            max_concurrency: 6,
+            pool: 16,
         }
     }
 }
@@ -115,17 +122,17 @@ impl Field {
             _target_cluster: target_cluster,
             cluster,
         };
-        field.make_connectors(&tokens).await?;
+        field.make_connectors(&tokens, layout.max_concurrency).await?;
         field.import(&tenants, layout.people).await?;
         Ok(field)
     }
 
-    async fn make_connectors(&mut self, tokens: &[(Uuid, String)]) -> Result<()> {
+    async fn make_connectors(&mut self, tokens: &[(Uuid, String)], max_concurrency: i32) -> Result<()> {
         let channel = self.replicas[0].service.channel().await?;
         for target in &mut self.targets {
             let (_, token) =
                 tokens.iter().find(|(tenant, _)| *tenant == target.tenant).context("a tenant has a token")?;
-            let mut request = Request::new(connector::request(target));
+            let mut request = Request::new(connector::request(target, max_concurrency));
             request.metadata_mut().insert("authorization", format!("Bearer {token}").parse()?);
             let made = ConnectorServiceClient::new(channel.clone()).create_connector(request).await?;
             target.connector =
@@ -164,6 +171,12 @@ impl Field {
         Plan::new(seed, self.accounts.clone())
     }
 
+    /// A load on the accounts of one target.
+    pub fn plan_of(&self, connector: Uuid, seed: u64) -> Plan {
+        let accounts = self.accounts.iter().filter(|account| account.connector == connector);
+        Plan::new(seed, accounts.cloned().collect())
+    }
+
     pub fn accounts(&self) -> &[Account] {
         &self.accounts
     }
@@ -193,7 +206,12 @@ impl Field {
         for replica in &mut self.replicas {
             replica.heal().await?;
         }
-        Ok(())
+        // A target that was down for long is asked only once a minute: to wait for that would prove nothing.
+        let mut judge = self.judge().await?;
+        sqlx::query("update connector_work set probe_at = now() where probe_at is not null")
+            .execute(&mut judge)
+            .await?;
+        Ok(judge.close().await?)
     }
 
     /// Waits until nothing is left to do, or nothing moves any more: whether that is right is for the judge.
@@ -212,8 +230,15 @@ impl Field {
         }
     }
 
-    /// Everything that there is to be seen.
-    pub async fn evidence(&self) -> Result<Evidence> {
+    /// Everything that there is to be seen, as of one instant: meanwhile all replicas stand still.
+    pub async fn evidence(&mut self) -> Result<Evidence> {
+        self.signal_all(Signal::STOP)?;
+        let evidence = self.look().await;
+        self.signal_all(Signal::CONT)?;
+        evidence
+    }
+
+    async fn look(&self) -> Result<Evidence> {
         let mut judge = self.judge().await?;
         let snapshot = snapshot::read(&mut judge).await?;
         let mut ledgers = Vec::new();
@@ -221,6 +246,10 @@ impl Field {
             ledgers.push(target.ledger().await?);
         }
         Ok(Evidence { history: self.client.history.calls(), snapshot, ledgers })
+    }
+
+    fn signal_all(&mut self, signal: Signal) -> Result<()> {
+        self.replicas.iter_mut().try_for_each(|replica| replica.service.process().signal(signal))
     }
 
     /// Heals, drains, and judges.
@@ -270,7 +299,8 @@ async fn replicas(layout: &Layout, ground: &Ground, cluster: &Postgres) -> Resul
     let name = service::Kind::Provisioning.binary();
     let binary =
         if layout.crash_points { workspace::crash_points_binary(&name)? } else { workspace::binary(&name)? };
-    let more = [("XAVYO_DATABASE_URL", url.as_str())];
+    let pool = layout.pool.to_string();
+    let more = [("XAVYO_DATABASE_URL", url.as_str()), ("XAVYO_DATABASE_POOL_SIZE", pool.as_str())];
     let mut replicas = Vec::new();
     for number in 1..=layout.replicas {
         let service = ground.start_provisioning_binary(binary.clone(), &number.to_string(), &more).await?;

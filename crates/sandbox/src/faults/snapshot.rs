@@ -45,8 +45,10 @@ async fn connectors(tx: &mut PgConnection) -> Result<Vec<Connector>> {
     Ok(rows.into_iter().map(connector).collect())
 }
 
+type LaneRow = (Uuid, Uuid, Uuid, i64, Option<i64>, Option<i64>);
+
 async fn lanes(tx: &mut PgConnection) -> Result<Vec<Lane>> {
-    let rows: Vec<(Uuid, Uuid, Uuid, i64, Option<i64>, Option<i64>)> =
+    let rows: Vec<LaneRow> =
         sqlx::query_as("select tenant_id, id, connector_id, fence, claimed_from, claimed_through from lane")
             .fetch_all(tx)
             .await?;

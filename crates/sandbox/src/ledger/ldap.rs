@@ -127,7 +127,9 @@ fn changed(mut attributes: Attributes, changes: &[String]) -> Attributes {
 fn account(entry: SearchEntry) -> Account {
     let mut attributes: Attributes = entry.attrs.into_iter().collect();
     let immutable_id = attributes.remove("entryUUID").and_then(|values| values.into_iter().next());
-    attributes.values_mut().for_each(|values| values.sort());
+    for values in attributes.values_mut() {
+        values.sort();
+    }
     Account { external_uid: entry.dn, immutable_id, attributes }
 }
 

@@ -70,13 +70,13 @@ pub async fn read(connector: Uuid, pool: &PgPool, table: &Table) -> Result<Ledge
     Ok(Ledger {
         connector,
         tagged: true,
-        writes: noted.into_iter().map(|row| table.write(row)).collect(),
+        writes: noted.iter().map(|row| table.write(row)).collect(),
         accounts: held.iter().map(|row| table.account(row)).collect(),
     })
 }
 
 impl Table {
-    fn write(&self, row: Row) -> Write {
+    fn write(&self, row: &Row) -> Write {
         let shown = row.after.as_ref().or(row.before.as_ref()).unwrap_or(&Value::Null);
         let account = self.account(shown);
         Write {

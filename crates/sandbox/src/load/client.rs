@@ -22,6 +22,7 @@ use tonic::{
 };
 use uuid::Uuid;
 use xavyo_runtime::Clock;
+use xavyo_wire::pb::common::{Attribute, Value, value};
 use xavyo_wire::pb::provisioning::{
     BatchCreateOperationsRequest, CancelOperationRequest, CreateOperationRequest, ImportChunk, ImportEnd,
     ImportIdentitiesRequest, ImportStart, ImportedIdentity, ListOperationsRequest, OperationStatus,
@@ -149,35 +150,44 @@ impl Client {
 
     /// Asks for operations. All are accepted, or none.
     pub async fn enqueue(&self, tenant: Uuid, operations: Vec<CreateOperationRequest>) -> Outcome {
-        let id = Uuid::from_u128(rand::random());
+        self.enqueue_as(Uuid::from_u128(rand::random()), tenant, operations).await
+    }
+
+    /// Under that request id.
+    pub async fn enqueue_as(
+        &self,
+        id: Uuid,
+        tenant: Uuid,
+        operations: Vec<CreateOperationRequest>,
+    ) -> Outcome {
         let asked = Asked::Enqueue { operations: operations.len() };
         let request_id = Some(id.to_string());
-        match operations.as_slice() {
-            [one] => {
-                let request = CreateOperationRequest { request_id, ..one.clone() };
-                self.remembered(id, tenant, asked, |mut client| {
+        if let [one] = operations.as_slice() {
+            let request = CreateOperationRequest { request_id, ..one.clone() };
+            return self
+                .remembered(id, tenant, asked, |mut client| {
                     let request = self.signed(tenant, request.clone());
                     async move {
-                        Ok(client
-                            .create_operation(request)
-                            .await?
-                            .into_inner()
-                            .operation
-                            .into_iter()
-                            .collect())
+                        let made = client.create_operation(request).await?.into_inner();
+                        Ok(made.operation.into_iter().collect())
                     }
                 })
-                .await
-            }
-            _ => {
-                let request = BatchCreateOperationsRequest { operations, request_id };
-                self.remembered(id, tenant, asked, |mut client| {
-                    let request = self.signed(tenant, request.clone());
-                    async move { Ok(client.batch_create_operations(request).await?.into_inner().operations) }
-                })
-                .await
-            }
+                .await;
         }
+        let request = BatchCreateOperationsRequest { operations, request_id };
+        self.remembered(id, tenant, asked, |mut client| {
+            let request = self.signed(tenant, request.clone());
+            async move { Ok(client.batch_create_operations(request).await?.into_inner().operations) }
+        })
+        .await
+    }
+
+    /// One call, not written down: one that was made before, or that must be refused.
+    pub async fn ask(&self, tenant: Uuid, request: CreateOperationRequest) -> Result<Uuid, Code> {
+        let request = self.signed(tenant, request);
+        let made = OperationServiceClient::new(self.channel()).create_operation(request).await;
+        let operation = made.map_err(|status| status.code())?.into_inner().operation.unwrap_or_default();
+        operation.id.parse().map_err(|_| Code::DataLoss)
     }
 
     pub async fn cancel(&self, tenant: Uuid, id: Uuid) -> Outcome {
@@ -258,16 +268,22 @@ impl Client {
             OperationServiceClient::new(self.channel()).list_operations(self.signed(tenant, request)).await;
         let found = listed.map(Response::into_inner).unwrap_or_default().operations;
         for id in found.iter().filter_map(|operation| operation.id.parse().ok()) {
-            match retry {
-                true => self.retry(tenant, id).await,
-                false => self.resolve(tenant, id).await,
-            };
+            if retry {
+                self.retry(tenant, id).await;
+            } else {
+                self.resolve(tenant, id).await;
+            }
         }
     }
 
     /// What comes of it is of no interest: it is repeated anyway.
     async fn import(&self, tenant: Uuid) {
-        let identities = self.people.get(&tenant).cloned().unwrap_or_default();
+        let mut identities = self.people.get(&tenant).cloned().unwrap_or_default();
+        let news = Uuid::from_u128(rand::random()).to_string();
+        for identity in &mut identities {
+            let values = vec![Value { kind: Some(value::Kind::StringValue(news.clone())) }];
+            identity.attributes.push(Attribute { name: "news".to_owned(), values });
+        }
         let count = i64::try_from(identities.len()).unwrap_or_default();
         let items = [
             Item::Start(ImportStart::default()),

@@ -1,7 +1,5 @@
 //! What is asked next: a step at random, the same for the same seed and accounts.
 
-use std::collections::HashMap;
-
 use rand::{
     RngExt, SeedableRng,
     rngs::StdRng,
@@ -44,8 +42,53 @@ pub enum Step {
         tenant: Uuid,
         retry: bool,
     },
-    /// The identities are imported again, unchanged.
+    /// The identities are imported again, with something new about each.
     Import(Uuid),
+}
+
+impl Account {
+    /// A create with that mail and one list value.
+    pub fn create(&self, mail: &str) -> CreateOperationRequest {
+        let values = list(vec![text("g0")]);
+        self.request(OperationType::Create, [("mail", text(mail)), (self.list_attribute, values)])
+    }
+
+    /// An update that sets the mail.
+    pub fn set(&self, mail: &str) -> CreateOperationRequest {
+        self.update([("mail", text(mail))])
+    }
+
+    /// An update that adds a list value, and takes away the one that the create gave.
+    pub fn add(&self, value: &str) -> CreateOperationRequest {
+        let [add, remove] = [vec![text(value)], vec![text("g0")]].map(list);
+        let fields = [("add".to_owned(), add), ("remove".to_owned(), remove)].into();
+        self.update([(self.list_attribute, Value { kind: Some(Kind::StructValue(Struct { fields })) })])
+    }
+
+    pub fn delete(&self) -> CreateOperationRequest {
+        self.request(OperationType::Delete, [])
+    }
+
+    fn update<const N: usize>(&self, changes: [(&str, Value); N]) -> CreateOperationRequest {
+        self.request(OperationType::Update, changes)
+    }
+
+    fn request<const N: usize>(
+        &self,
+        operation_type: OperationType,
+        changes: [(&str, Value); N],
+    ) -> CreateOperationRequest {
+        let fields = changes.map(|(name, value)| (name.to_owned(), value)).into();
+        CreateOperationRequest {
+            connector_id: self.connector.to_string(),
+            user_id: Some(self.identity.to_string()),
+            operation_type: operation_type.into(),
+            object_class: self.object_class.clone(),
+            target_uid: Some(self.external_uid.clone()),
+            payload: Some(Struct { fields }),
+            ..CreateOperationRequest::default()
+        }
+    }
 }
 
 /// Draws steps.
@@ -76,7 +119,7 @@ impl Plan {
         self.accounts
             .clone()
             .iter()
-            .map(|account| Step::Enqueue(account.tenant, vec![self.create(account)]))
+            .map(|account| Step::Enqueue(account.tenant, vec![account.create(&self.value())]))
             .collect()
     }
 
@@ -117,57 +160,23 @@ impl Plan {
 
     fn operation(&mut self, account: &Account) -> CreateOperationRequest {
         match self.random.random_range(0..100) {
-            0..16 => self.create(account),
-            16..28 => request(account, OperationType::Delete, HashMap::new()),
+            0..16 => account.create(&self.value()),
+            16..28 => account.delete(),
             28..30 if account.poison.is_some() => {
-                let name = account.poison.unwrap_or_default();
-                request(account, OperationType::Update, [(name.to_owned(), text("poison"))].into())
+                account.update([(account.poison.unwrap_or_default(), text("poison"))])
             }
-            28..50 => {
-                let value = self.value();
-                let [add, remove] = [vec![text(&value)], vec![text("g0")]].map(list);
-                let change = Kind::StructValue(Struct {
-                    fields: [("add".to_owned(), add), ("remove".to_owned(), remove)].into(),
-                });
-                let change = Value { kind: Some(change) };
-                request(account, OperationType::Update, [(account.list_attribute.to_owned(), change)].into())
+            28..50 => account.add(&self.value()),
+            _ if self.random.random_bool(0.3) => {
+                let [mail, title] = [self.value(), self.value()].map(|value| text(&value));
+                account.update([("mail", mail), ("title", title)])
             }
-            _ => {
-                let mut payload: HashMap<String, Value> = [("mail".to_owned(), text(&self.value()))].into();
-                if self.random.random_bool(0.3) {
-                    payload.insert("title".to_owned(), text(&self.value()));
-                }
-                request(account, OperationType::Update, payload)
-            }
+            _ => account.set(&self.value()),
         }
-    }
-
-    fn create(&mut self, account: &Account) -> CreateOperationRequest {
-        let list = list(vec![text("g0")]);
-        let payload =
-            [("mail".to_owned(), text(&self.value())), (account.list_attribute.to_owned(), list)].into();
-        request(account, OperationType::Create, payload)
     }
 
     fn value(&mut self) -> String {
         self.next_value += 1;
         format!("v{}@example.org", self.next_value)
-    }
-}
-
-fn request(
-    account: &Account,
-    operation_type: OperationType,
-    payload: HashMap<String, Value>,
-) -> CreateOperationRequest {
-    CreateOperationRequest {
-        connector_id: account.connector.to_string(),
-        user_id: Some(account.identity.to_string()),
-        operation_type: operation_type.into(),
-        object_class: account.object_class.clone(),
-        target_uid: Some(account.external_uid.clone()),
-        payload: Some(Struct { fields: payload }),
-        ..CreateOperationRequest::default()
     }
 }
 

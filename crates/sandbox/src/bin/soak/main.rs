@@ -125,6 +125,7 @@ fn layout() -> Layout {
         .map(|(call, kind, times)| xavyo_sandbox::faults::memory_fault(call, kind, times))
         .to_vec(),
         patience: Patience { call: Duration::from_secs(3), tries: 3 },
+        ..Layout::default()
     }
 }
 

@@ -1,0 +1,80 @@
+//! What came of a fault.
+
+use std::fmt;
+
+use anyhow::Result;
+use xavyo_sandbox::{
+    checker::{Evidence, Report},
+    faults::Field,
+};
+
+/// Of each broken rule so many stories are told.
+const STORIES: usize = 2;
+
+#[derive(Debug, Default)]
+pub struct Finding {
+    report: Report,
+    /// What the fault itself demands, beside the rules.
+    unmet: Vec<String>,
+    remarks: Vec<String>,
+}
+
+impl Finding {
+    /// Heals, drains, judges.
+    pub async fn of(field: &mut Field) -> Result<(Self, Evidence)> {
+        let (evidence, report) = field.verdict().await?;
+        Ok((Self { report, ..Self::default() }, evidence))
+    }
+
+    pub fn of_error(error: &str) -> Self {
+        Self { unmet: vec![error.to_owned()], ..Self::default() }
+    }
+
+    /// Something that must hold.
+    #[must_use]
+    pub fn demand(mut self, holds: bool, what: impl Into<String>) -> Self {
+        if !holds {
+            self.unmet.push(what.into());
+        }
+        self
+    }
+
+    #[must_use]
+    pub fn remark(mut self, remark: impl Into<String>) -> Self {
+        self.remarks.push(remark.into());
+        self
+    }
+
+    /// Both together: of a fault that strikes several times.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.unmet.extend(other.unmet);
+        self.remarks.extend(other.remarks);
+        let known = |report: &Report, one: &_| report.violations.contains(one);
+        let violations: Vec<_> =
+            other.report.violations.iter().filter(|one| !known(&self.report, one)).cloned().collect();
+        self.report.violations.extend(violations);
+        self.report.operations = self.report.operations.max(other.report.operations);
+        self
+    }
+
+    /// The broken rules, and the fault's number where it demands more.
+    pub fn failing(&self, number: u32) -> impl Iterator<Item = String> {
+        let rules = self.report.invariants().into_iter().map(str::to_owned);
+        rules.chain((!self.unmet.is_empty()).then(|| number.to_string()))
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let broken: Vec<&str> = self.report.invariants().into_iter().collect();
+        let verdict = if broken.is_empty() && self.unmet.is_empty() { "good" } else { "FAILED" };
+        write!(f, "{verdict}, {} operations", self.report.operations)?;
+        self.remarks.iter().try_for_each(|remark| write!(f, ", {remark}"))?;
+        self.unmet.iter().try_for_each(|unmet| write!(f, "\n    {unmet}"))?;
+        if !broken.is_empty() {
+            write!(f, "\n{}", self.report.excerpt(STORIES))?;
+        }
+        Ok(())
+    }
+}
