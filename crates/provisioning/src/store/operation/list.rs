@@ -14,6 +14,9 @@ use xavyo_runtime::db;
 
 use super::row::OperationRow;
 
+/// What is not final, as callers see it.
+const NOW: &str = "operation_now";
+
 /// Which operations; None and empty = all.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Filter {
@@ -39,15 +42,16 @@ pub async fn page(
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Operation>> {
-    let mut query = QueryBuilder::new("");
+    let mut query = QueryBuilder::new("select * from (");
     let sources = filter.sources();
     for (index, source) in sources.iter().enumerate() {
         query.push(if index == 0 { "(" } else { " union all (" });
         query.push("select * from ").push(*source);
         filter.push(&mut query, tenant, after);
+        filter.push_standing(&mut query, tenant, source);
         query.push(" order by id desc limit ").push_bind(limit).push(")");
     }
-    query.push(" order by id desc limit ").push_bind(limit);
+    query.push(") as merged order by id desc limit ").push_bind(limit);
     let rows: Vec<OperationRow> = query.build_query_as().fetch_all(tx).await.map_err(db::failed)?;
     rows.into_iter().map(Operation::try_from).collect()
 }
@@ -59,6 +63,7 @@ pub async fn count(tx: &mut PgConnection, tenant: TenantId, filter: &Filter, mos
         query.push(if index == 0 { "(" } else { " union all (" });
         query.push("select id from ").push(*source);
         filter.push(&mut query, tenant, None);
+        filter.push_standing(&mut query, tenant, source);
         query.push(" limit ").push_bind(most).push(")");
     }
     query.push(") as matching");
@@ -73,7 +78,7 @@ impl Filter {
         let now = any || self.statuses.iter().any(|status| !status.is_final());
         let past =
             (any || self.statuses.iter().any(|status| status.is_final())) && self.hold_reason.is_none();
-        [("operation_now", now), ("operation_past", past)]
+        [(NOW, now), ("operation_past", past)]
             .into_iter()
             .filter_map(|(view, wanted)| wanted.then_some(view))
             .collect()
@@ -107,6 +112,29 @@ impl Filter {
             query.push(" and created_at < ").push_bind(until);
         }
         self.push_cause(query);
+    }
+
+    /// What the view says of a status hides it from the indexes. Dead letters and what an outage holds are few among
+    /// many, and are stored as they are shown: they are found by their own indexes.
+    fn push_standing(&self, query: &mut QueryBuilder<Postgres>, tenant: TenantId, source: &str) {
+        let stands = |status: &OperationStatus| {
+            status.is_final()
+                || matches!(status, OperationStatus::DeadLetter | OperationStatus::AwaitingSystem)
+        };
+        if source != NOW || self.statuses.is_empty() || !self.statuses.iter().all(stands) {
+            return;
+        }
+        query.push(" and id in (");
+        let stored = [OperationStatus::DeadLetter, OperationStatus::AwaitingSystem];
+        for (index, status) in stored.iter().filter(|status| self.statuses.contains(status)).enumerate() {
+            query.push(if index == 0 { "" } else { " union all " });
+            query.push("select id from operation where tenant_id = ").push_bind(tenant.0);
+            query.push(format!(" and status = '{status}'"));
+            if let Some(connector) = self.connector_id {
+                query.push(" and connector_id = ").push_bind(connector.0);
+            }
+        }
+        query.push(")");
     }
 
     fn push_cause(&self, query: &mut QueryBuilder<Postgres>) {

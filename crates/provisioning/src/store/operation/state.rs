@@ -18,7 +18,7 @@ pub struct QueueState {
     pub oldest_at: Option<DateTime<Utc>>,
 }
 
-/// Each part is answered by a partial index, so that it costs what stands still, not what is in the queue.
+/// Each part is answered by an index, so that it costs what stands still, not what is in the queue.
 pub async fn read(
     tx: &mut PgConnection,
     tenant: TenantId,
@@ -42,10 +42,14 @@ pub async fn read(
                where tenant_id = $1 and ($2::uuid is null or connector_id = $2)
                  and hold_reason is not null and hold_reason = 'conflict') as "in_conflict!",
              (select count(*)
-                from operation o
-                join connector_work w on w.tenant_id = o.tenant_id and w.connector_id = o.connector_id
-               where o.tenant_id = $1 and ($2::uuid is null or o.connector_id = $2)
-                 and (o.status = 'awaiting_system' or (w.breaker = 'open' and o.status = 'pending')))
+                from operation
+               where tenant_id = $1 and ($2::uuid is null or connector_id = $2)
+                 and status = 'awaiting_system')
+             -- and whatever is behind them while the breaker is open
+             + (select count(*)
+                  from connector_work w
+                  join operation o on o.tenant_id = $1 and o.connector_id = w.connector_id and o.status = 'pending'
+                 where w.tenant_id = $1 and ($2::uuid is null or w.connector_id = $2) and w.breaker = 'open')
                  as "waiting_for_target!",
              -- ids are in the order of creation
              (select created_at

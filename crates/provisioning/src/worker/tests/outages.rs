@@ -11,6 +11,13 @@ async fn an_outage_uses_no_retry_and_ends_with_a_probe_q12() {
     bench.drain().await;
     let waiting = bench.get(id).await;
     assert_eq!((waiting.status, waiting.retry_count), (OperationStatus::AwaitingSystem, 0));
+    let statistics = bench.operations.statistics(&bench.caller, None).await.unwrap();
+    assert_eq!((statistics.awaiting_system, statistics.waiting_for_target), (1, 1));
+    let filter = crate::store::operation::list::Filter {
+        statuses: vec![OperationStatus::DeadLetter, OperationStatus::AwaitingSystem],
+        ..Default::default()
+    };
+    assert_eq!(bench.operations.list(&bench.caller, &filter, None, 10).await.unwrap().len(), 1);
     bench.wait(60);
     assert_eq!(bench.engine.probe_step().await.unwrap(), 1);
     bench.drain().await;
