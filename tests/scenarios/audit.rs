@@ -2,7 +2,7 @@
 
 use sqlx::Connection;
 use xavyo_tests::{World, update_of};
-use xavyo_wire::pb::provisioning as pp;
+use xavyo_wire::pb::{common::RemediationAction, provisioning as pp, reconciliation as pr};
 
 async fn methods(world: &World) -> Vec<String> {
     let mut judge = world.ground().provisioning.superuser().await.unwrap();
@@ -101,13 +101,53 @@ async fn a_refused_change_leaves_no_row_s4() {
     assert!(methods(&world).await.is_empty());
 }
 
+/// The connector's actions, oldest first: type, result, and whether it was a dry run.
+async fn actions(world: &World, connector: &str) -> Vec<(String, String, bool)> {
+    let request = pr::ListActionsRequest { connector_id: Some(connector.to_owned()), ..Default::default() };
+    let listed = world.admin.actions.clone().list_actions(request).await.unwrap().into_inner().actions;
+    listed.into_iter().rev().map(|action| (action.action_type, action.result, action.dry_run)).collect()
+}
+
+#[tokio::test]
+async fn runs_and_remediations_leave_their_actions_s4() {
+    let world = World::new().await;
+    let connector = world.connector(|_| {}).await;
+    world.person("ann", "ann@x", "clerk").await;
+    let run = world.full_run(&connector, false).await;
+    let found = world.admin.discrepancies_of(&run.id).await;
+    let create = |dry_run| pr::RemediateDiscrepancyRequest {
+        discrepancy_id: found[0].id.clone(),
+        action: RemediationAction::Create.into(),
+        dry_run,
+        ..pr::RemediateDiscrepancyRequest::default()
+    };
+    let mut discrepancies = world.admin.discrepancies.clone();
+    for dry_run in [true, false] {
+        discrepancies.remediate_discrepancy(create(dry_run)).await.unwrap();
+    }
+    discrepancies.remediate_discrepancy(create(false)).await.unwrap_err();
+    let all = actions(&world, &connector).await;
+    let of = |kind: &str, dry_run: bool| {
+        let mut results = all.iter().filter(|(of, _, dry)| of == kind && *dry == dry_run);
+        (results.clone().count(), results.next_back().map(|(_, result, _)| result.as_str()))
+    };
+    assert_eq!(of("run_started", false), (1, Some("success")), "{all:?}");
+    assert_eq!(of("create", true), (1, Some("success")), "{all:?}");
+    assert_eq!(of("create", false).1, Some("success"), "{all:?}");
+}
+
 #[tokio::test]
 async fn the_program_can_neither_change_nor_delete_the_log_s4() {
     let world = World::new().await;
-    let mut program = sqlx::PgConnection::connect(&world.ground().provisioning.program_url()).await.unwrap();
-    for statement in ["update audit_event set reason = ''", "delete from audit_event", "truncate audit_event"]
+    let ground = world.ground();
+    for (url, log) in
+        [(ground.provisioning.program_url(), "audit_event"), (ground.reconciliation.program_url(), "action")]
     {
-        let error = sqlx::raw_sql(statement).execute(&mut program).await.unwrap_err();
-        assert!(error.to_string().contains("permission denied"), "{statement}: {error}");
+        let mut program = sqlx::PgConnection::connect(&url).await.unwrap();
+        for change in ["update LOG set tenant_id = null", "delete from LOG", "truncate LOG"] {
+            let statement = sqlx::AssertSqlSafe(change.replace("LOG", log));
+            let error = sqlx::raw_sql(statement).execute(&mut program).await.unwrap_err();
+            assert!(error.to_string().contains("permission denied"), "{change} {log}: {error}");
+        }
     }
 }

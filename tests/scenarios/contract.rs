@@ -60,7 +60,11 @@ impl Decoder for Empty {
 
 /// What an empty request gets; None = it was answered.
 async fn ask(world: &World, rule: &Rule, token: &str, service: bool) -> Option<Refusal> {
-    let url = if rule.service.starts_with("xavyo.provisioning") {
+    ask_at(world, &rule.path(), Some(token), service).await
+}
+
+async fn ask_at(world: &World, path: &str, token: Option<&str>, service: bool) -> Option<Refusal> {
+    let url = if path.starts_with("/xavyo.provisioning") {
         world.provisioning_url()
     } else {
         world.reconciliation_url()
@@ -69,12 +73,14 @@ async fn ask(world: &World, rule: &Rule, token: &str, service: bool) -> Option<R
     client.ready().await.unwrap();
     let mut request = Request::new(tokio_stream::iter([()]));
     let metadata = request.metadata_mut();
-    metadata.insert("authorization", format!("Bearer {token}").parse().unwrap());
+    if let Some(token) = token {
+        metadata.insert("authorization", format!("Bearer {token}").parse().unwrap());
+    }
     if service {
         metadata.insert("x-xavyo-tenant", world.tenant.to_string().parse().unwrap());
         metadata.insert("x-xavyo-subject", world.tenant.to_string().parse().unwrap());
     }
-    let path: PathAndQuery = rule.path().parse().unwrap();
+    let path: PathAndQuery = path.parse().unwrap();
     match client.streaming(request, path, Empty).await {
         Err(status) => Some(Refusal::of(&status)),
         // A watch or an import that was let in stays open: its first message, or a moment of quiet, is answer enough.
@@ -123,6 +129,28 @@ async fn each_role_calls_what_its_row_allows_and_nothing_else_s2() {
             let admitted = allowed.iter().any(|allowed| allowed.name() == role);
             assert_eq!(forbidden, !admitted, "{role} {}", rule.path());
         }
+    }
+}
+
+#[tokio::test]
+async fn nobody_calls_anything_without_a_good_token_s2() {
+    let world = World::new().await;
+    let expired = world.token(&Claims { exp: 1, ..Claims::of(world.tenant, &["admin"]) });
+    for rule in ours() {
+        for token in [None, Some(expired.as_str())] {
+            let refusal = ask_at(&world, &rule.path(), token, false).await.unwrap();
+            assert_eq!(refusal.named(), (Code::Unauthenticated, "INVALID_TOKEN"), "{}", rule.path());
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_has_no_row_is_denied_even_to_an_admin_s2() {
+    let world = World::new().await;
+    let admin = world.token(&Claims::of(world.tenant, &["admin"]));
+    for path in ["/xavyo.provisioning.v1.ConnectorService/DropAll", "/xavyo.reconciliation.v1.None/GetRun"] {
+        let refusal = ask_at(&world, path, Some(&admin), false).await.unwrap();
+        assert_eq!(refusal.named(), (Code::PermissionDenied, "ROLE_FORBIDS"), "{path}");
     }
 }
 

@@ -126,9 +126,10 @@ async fn a_dry_run_and_a_dry_remediation_change_nothing_r4() {
         ..pr::RemediateDiscrepancyRequest::default()
     };
     world.admin.discrepancies.clone().remediate_discrepancy(request).await.unwrap();
-    let request = pp::ListOperationsRequest { connector_id: Some(connector), ..Default::default() };
+    let request = pp::ListOperationsRequest { connector_id: Some(connector.clone()), ..Default::default() };
     let listed = world.admin.operations.clone().list_operations(request).await.unwrap().into_inner();
     assert!(listed.operations.is_empty());
+    assert!(world.writes(&connector).await.is_empty());
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use tonic::Code;
 use xavyo_tests::{World, refused, set};
-use xavyo_wire::pb::{common, provisioning as pp};
+use xavyo_wire::pb::{common, google::FieldMask, provisioning as pp};
 
 fn imported(key: &str, mail: &str) -> pp::ImportedIdentity {
     let text = |name: &str, value: &str| common::Attribute {
@@ -79,6 +79,48 @@ async fn an_enforcing_connector_follows_a_person_from_the_first_day_to_the_last(
     let answer = world.admin.identities.clone().inactivate_identity(leave).await.unwrap().into_inner();
     assert_eq!(answer.operations.len(), 1, "the account is disabled");
     world.admin.ended(&list().await[0].id).await;
+}
+
+fn change_of(person: &str, mail: &str, path: &str) -> pp::UpdateIdentityRequest {
+    let attributes = Some(set(&[("mail", mail)]));
+    pp::UpdateIdentityRequest {
+        identity: Some(pp::Identity { id: person.to_owned(), attributes, ..Default::default() }),
+        update_mask: Some(FieldMask { paths: vec![path.to_owned()] }),
+        validate_only: false,
+    }
+}
+
+#[tokio::test]
+async fn a_change_can_be_foreseen_and_then_carries_only_what_changed() {
+    let world = World::new().await;
+    let connector = world.connector(|request| request.mode = pp::ConnectorMode::Enforce.into()).await;
+    let person = world.person("ann", "ann@x", "clerk").await;
+    let request = pp::ListOperationsRequest { connector_id: Some(connector.clone()), ..Default::default() };
+    let listed = world.admin.operations.clone().list_operations(request).await.unwrap().into_inner();
+    world.admin.ended(&listed.operations[0].id).await;
+    let change = change_of(&person, "new@x", "attributes.mail");
+    let foreseen = pp::UpdateIdentityRequest { validate_only: true, ..change.clone() };
+    let mut identities = world.admin.identities.clone();
+    let foreseen = identities.update_identity(foreseen).await.unwrap().into_inner().operations;
+    assert_eq!(world.writes(&connector).await, ["create ann"], "nothing was written yet");
+    let made = identities.update_identity(change).await.unwrap().into_inner().operations;
+    assert!(foreseen.len() == 1 && foreseen[0].operation_id.is_none(), "{foreseen:?}");
+    assert_eq!((made.len(), &made[0].payload), (1, &foreseen[0].payload));
+    assert_eq!(made[0].payload, Some(set(&[("mail", "new@x")])));
+    world.admin.ended(made[0].operation_id()).await;
+    assert_eq!(world.writes(&connector).await, ["create ann", "update ann"]);
+}
+
+#[tokio::test]
+async fn what_a_caller_may_not_set_is_refused_by_its_path() {
+    let world = World::new().await;
+    let person = world.person("ann", "ann@x", "clerk").await;
+    for path in ["active", "source_key", "id", "nonsense"] {
+        let change = change_of(&person, "new@x", path);
+        let refusal = refused(world.admin.identities.clone().update_identity(change).await);
+        assert_eq!(refusal.named(), (Code::InvalidArgument, "INVALID_FIELD"), "{path}");
+        assert!(refusal.fields[0].starts_with("update_mask"), "{refusal:?}");
+    }
 }
 
 #[tokio::test]

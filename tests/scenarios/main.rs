@@ -13,5 +13,6 @@ mod queue;
 mod remediation;
 mod run;
 mod secrets;
+mod target;
 mod tenancy;
 mod token;

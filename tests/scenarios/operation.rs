@@ -142,6 +142,20 @@ async fn an_outage_is_waited_for_q12() {
 }
 
 #[tokio::test]
+async fn bad_credentials_stop_the_connector_until_a_person_resumes_it() {
+    let world = World::new().await;
+    let connector = world.failing_connector(&[("update", "bad_credentials", 1)]).await;
+    let id = world.admin.accept(update_of(&connector, "ann", "a@x")).await;
+    world.admin.reaches(&id, pp::OperationStatus::AwaitingSystem).await;
+    let mut connectors = world.admin.connectors.clone();
+    let request = pp::GetConnectorRequest { connector_id: connector.clone() };
+    let stopped = connectors.get_connector(request).await.unwrap().into_inner().connector.unwrap();
+    assert!(stopped.paused && stopped.pause_reason.is_some(), "{stopped:?}");
+    connectors.resume_connector(pp::ResumeConnectorRequest { connector_id: connector }).await.unwrap();
+    assert_eq!(world.admin.ended(&id).await.retry_count, 0);
+}
+
+#[tokio::test]
 async fn statistics_equal_what_is_listed_q13() {
     let world = World::new().await;
     let connector = world.failing_connector(&[("update", "refused", 1)]).await;

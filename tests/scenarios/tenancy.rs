@@ -1,9 +1,12 @@
 //! Tenants: what is another's is not there.
 
 use sqlx::{PgConnection, Row};
+use tonic::Code;
 use xavyo_sandbox::postgres::Database;
-use xavyo_tests::{World, update_of};
-use xavyo_wire::pb::{google::FieldMask, provisioning as pp, reconciliation as pr};
+use xavyo_tests::{World, refused, update_of};
+use xavyo_wire::pb::{
+    common::RemediationAction, google::FieldMask, provisioning as pp, reconciliation as pr,
+};
 
 /// What the calls that read, make or cancel something by its id answer.
 async fn refusals(world: &World, connector: &str, identity: &str, operation: &str, run: &str) -> Vec<String> {
@@ -136,6 +139,100 @@ async fn changes_to_anothers_things_find_nothing_and_change_nothing_s1() {
         assert_eq!(more_refusals(&mine, &connector, id).await, unknown);
     }
     assert_eq!(theirs.admin.operation(&ids[1]).await.unwrap(), before);
+}
+
+/// What the calls about a connector's accounts answer.
+async fn refusals_about_accounts(world: &World, connector: &str, identity: &str) -> Vec<String> {
+    let (connector_id, identity_id) = (connector.to_owned(), identity.to_owned());
+    let object_class = "account".to_owned();
+    let get = pp::GetAccountRequest {
+        connector_id: connector_id.clone(),
+        object_class: object_class.clone(),
+        key: Some(pp::get_account_request::Key::ExternalUid("ann".to_owned())),
+        ..Default::default()
+    };
+    let link = pp::LinkAccountRequest {
+        connector_id: connector_id.clone(),
+        object_class: object_class.clone(),
+        identity_id: identity_id.clone(),
+        external_uid: "ann".to_owned(),
+        ..Default::default()
+    };
+    let selectors = vec![pp::AccountSelector { identity_id: Some(identity_id), ..Default::default() }];
+    let batch = pp::BatchGetAccountsRequest {
+        connector_id: connector_id.clone(),
+        object_class: object_class.clone(),
+        selectors,
+        ..Default::default()
+    };
+    let read = pp::ReadTargetAccountsRequest { connector_id, object_class, ..Default::default() };
+    let mut accounts = world.admin.accounts.clone();
+    let answers = [
+        accounts.get_account(get).await.map(drop),
+        accounts.link_account(link).await.map(drop),
+        accounts.batch_get_accounts(batch).await.map(drop),
+        accounts.read_target_accounts(read).await.map(drop),
+    ];
+    answers.into_iter().map(as_seen).collect()
+}
+
+/// What the calls about a run's findings answer.
+async fn refusals_about_findings(world: &World, run_id: &str, discrepancy_id: &str) -> Vec<String> {
+    let (run_id, discrepancy_id) = (run_id.to_owned(), discrepancy_id.to_owned());
+    let action = RemediationAction::Create.into();
+    let get = pr::GetDiscrepancyRequest { discrepancy_id: discrepancy_id.clone() };
+    let preview =
+        pr::PreviewRemediationRequest { discrepancy_id: discrepancy_id.clone(), ..Default::default() };
+    let item = pr::RemediationItem { discrepancy_id: discrepancy_id.clone(), action, ..Default::default() };
+    let bulk = pr::BulkRemediateDiscrepanciesRequest { items: vec![item], ..Default::default() };
+    let remediate = pr::RemediateDiscrepancyRequest { discrepancy_id, action, ..Default::default() };
+    let mut discrepancies = world.admin.discrepancies.clone();
+    let watch = pr::WatchRunRequest { run_id, ..Default::default() };
+    let answers = [
+        discrepancies.get_discrepancy(get).await.map(drop),
+        discrepancies.preview_remediation(preview).await.map(drop),
+        discrepancies.remediate_discrepancy(remediate).await.map(drop),
+        discrepancies.bulk_remediate_discrepancies(bulk).await.map(drop),
+        world.admin.runs.clone().watch_run(watch).await.map(drop),
+    ];
+    answers.into_iter().map(as_seen).collect()
+}
+
+#[tokio::test]
+async fn anothers_accounts_and_findings_are_not_found_byte_for_byte_like_random_ones_s1() {
+    let theirs = World::new().await;
+    let connector = theirs.connector(|_| {}).await;
+    let person = theirs.person("ann", "ann@x", "clerk").await;
+    let run = theirs.full_run(&connector, false).await.id;
+    let finding = theirs.admin.discrepancies_of(&run).await.remove(0);
+    let mine = theirs.another_tenant().await;
+    let random = mine.tenant.to_string();
+    let accounts = refusals_about_accounts(&mine, &connector, &person).await;
+    assert_eq!(accounts, refusals_about_accounts(&mine, &random, &random).await);
+    let findings = refusals_about_findings(&mine, &run, &finding.id).await;
+    assert_eq!(findings, refusals_about_findings(&mine, &random, &random).await);
+    assert!(accounts.iter().chain(&findings).all(|refusal| refusal.starts_with("NotFound")), "{findings:#?}");
+    assert_eq!(theirs.admin.discrepancies_of(&run).await, [finding]);
+}
+
+#[tokio::test]
+async fn lists_hold_nothing_of_others_and_their_page_tokens_open_nothing_s1() {
+    let theirs = World::new().await;
+    let connector = theirs.connector(|_| {}).await;
+    for uid in ["ann", "bob"] {
+        theirs.admin.accept(update_of(&connector, uid, "a@x")).await;
+    }
+    let request = pp::ListOperationsRequest { page_size: 1, ..Default::default() };
+    let first = theirs.admin.operations.clone().list_operations(request.clone()).await.unwrap().into_inner();
+    let mine = theirs.another_tenant().await;
+    let mut operations = mine.admin.operations.clone();
+    let filtered = pp::ListOperationsRequest { connector_id: Some(connector), ..request.clone() };
+    for request in [request.clone(), filtered] {
+        assert!(operations.list_operations(request).await.unwrap().into_inner().operations.is_empty());
+    }
+    let stolen = pp::ListOperationsRequest { page_token: first.next_page_token, ..request };
+    let refusal = refused(operations.list_operations(stolen).await);
+    assert_eq!(refusal.named(), (Code::InvalidArgument, "INVALID_PAGE_TOKEN"));
 }
 
 async fn names(judge: &mut PgConnection, query: &'static str) -> Vec<String> {

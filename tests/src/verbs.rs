@@ -1,9 +1,10 @@
 //! What scenarios do again and again.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tonic::Status;
 use uuid::Uuid;
+use xavyo_sandbox::ledger;
 use xavyo_wire::pb::{
     google::{Struct, value::Kind},
     provisioning as pp, reconciliation as pr,
@@ -13,8 +14,6 @@ use crate::{Clients, World};
 
 /// A safety net: what takes longer has gone wrong.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The pause between two looks.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// Attributes of text.
 pub fn set(attributes: &[(&str, &str)]) -> Struct {
@@ -133,6 +132,24 @@ impl World {
         made.into_inner().identity.expect("the answer has it").id
     }
 
+    /// What the connector's memory target says was written there, in its own order: `create ann`.
+    ///
+    /// # Panics
+    /// If the connector is unknown, or not over a memory target.
+    pub async fn writes(&self, connector: &str) -> Vec<String> {
+        let request = pp::GetConnectorRequest { connector_id: connector.to_owned() };
+        let found =
+            self.admin.connectors.clone().get_connector(request).await.expect("the connector is there");
+        let settings = found.into_inner().connector.and_then(|connector| connector.settings?.kind);
+        let Some(pp::connector_settings::Kind::Memory(memory)) = settings else { panic!("no memory target") };
+        let journals = self.ground().directory().join("memory");
+        let id = connector.parse().expect("an id is a UUID");
+        let ledger =
+            ledger::memory::read(id, &journals, &memory.store).expect("a memory target keeps a ledger");
+        let applied = ledger.writes.iter().filter(|write| write.applied);
+        applied.map(|write| format!("{} {}", write.call.name(), write.external_uid)).collect()
+    }
+
     /// An account that nobody owns, made by an operation of its own.
     pub async fn stray(&self, connector: &str, uid: &str, mail: &str, title: &str) {
         let mut request = update_of(connector, uid, mail);
@@ -189,20 +206,53 @@ impl Clients {
         Ok(found.operation.expect("the answer has it"))
     }
 
-    /// The operation once it is in that state.
+    /// The operation once it has moved to that state, followed by its watch; it may have moved on since. A claim shows in no
+    /// watch until it ends: for that there is [`Self::claimed`].
     ///
     /// # Panics
-    /// If it is not within some seconds.
+    /// If it does not within some seconds.
     pub async fn reaches(&self, id: &str, status: pp::OperationStatus) -> pp::ProvisioningOperation {
-        let started = Instant::now();
-        loop {
-            let operation = self.operation(id).await.expect("the operation is there");
-            if operation.status() == status {
-                return operation;
-            }
-            assert!(started.elapsed() < PATIENCE, "not {status:?} but {operation:?}");
-            tokio::time::sleep(LOOK).await;
+        let Ok(moved) = tokio::time::timeout(PATIENCE, self.moved(id, status)).await else {
+            panic!("not {status:?} but {:?}", self.operation(id).await);
+        };
+        moved
+    }
+
+    async fn moved(&self, id: &str, status: pp::OperationStatus) -> pp::ProvisioningOperation {
+        let request = pp::WatchOperationsRequest {
+            operation_id: Some(id.to_owned()),
+            statuses: vec![status.into()],
+            ..pp::WatchOperationsRequest::default()
+        };
+        let watched = self.operations.clone().watch_operations(request).await;
+        let mut moves = watched.expect("an operation is watched").into_inner();
+        // The watch begins with a bookmark: from here on it misses nothing, and what was before is read.
+        moves.message().await.expect("a watch begins").expect("it has no end");
+        let now = self.operation(id).await.expect("the operation is there");
+        if now.status() == status {
+            return now;
         }
+        loop {
+            let message = moves.message().await.expect("the watch goes on").expect("it has no end");
+            if let Some(pp::watch_operations_response::Event::Change(change)) = message.event {
+                return change.operation.expect("a change has it");
+            }
+        }
+    }
+
+    /// Waits until a worker has claimed the operation.
+    ///
+    /// # Panics
+    /// If none does within some seconds.
+    pub async fn claimed(&self, id: &str) {
+        let claimed = async {
+            while self.operation(id).await.expect("the operation is there").status()
+                != pp::OperationStatus::InProgress
+            {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, claimed).await.expect("a worker claims it");
     }
 
     /// The operation once it is completed.
