@@ -68,10 +68,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
             cargo::build_crash_points()?;
             program::become_program("xavyo-soak", rest)?;
         }
-        ["test", "faults", rest @ ..] => {
-            cargo::build_crash_points()?;
-            program::become_program("xavyo-faults", rest)?;
-        }
+        ["test", "faults", rest @ ..] => test::faults(rest)?,
         ["test"] => test::run(None)?,
         ["test", filter] => test::run(Some(filter))?,
         ["lint"] => lint::run()?,

@@ -4,7 +4,12 @@ use std::process::{Command, Stdio};
 
 use anyhow::Result;
 
-use crate::{cargo::cargo, program, shared_postgres::SharedPostgres, terminal};
+use crate::{
+    cargo::{build_crash_points, cargo},
+    program,
+    shared_postgres::SharedPostgres,
+    terminal,
+};
 
 /// Where the sandbox's tests look for a Postgres that runs already.
 const SHARED: &str = "XAVYO_SANDBOX_POSTGRES";
@@ -17,6 +22,12 @@ pub fn run(filter: Option<&str>) -> Result<()> {
     let postgres = SharedPostgres::start()?;
     terminal::heading("test");
     program::run(runner().args(filter).env(SHARED, postgres.sockets()?))
+}
+
+/// Everything that can go wrong, once each; or those faults whose number or name matches.
+pub fn faults(arguments: &[&str]) -> Result<()> {
+    build_crash_points()?;
+    program::run_program("xavyo-faults", arguments)
 }
 
 /// cargo-nextest where it is installed: it runs the tests of all crates side by side.

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long the load is driven until a point is reached.
-const PATIENCE: Duration = Duration::from_secs(25);
+const PATIENCE: Duration = Duration::from_secs(40);
 /// Between two steps of the load.
 const PACE: Duration = Duration::from_millis(15);
 /// How long an outage lasts that is there to be ended.
@@ -59,6 +59,9 @@ impl Reached {
 /// False = it never came there.
 pub async fn strike(field: &mut Field, plan: &mut Plan, point: &str) -> Result<bool> {
     let pass = if is_rare(point) { 1 } else { plan.random().random_range(1..4) };
+    // Behind dead letters nothing moves, and no point is passed.
+    let tenant = field.accounts()[0].tenant;
+    field.client.take(Step::TendDeadLetters { tenant, retry: false }).await;
     if point == "take_over.written" {
         leave_lanes_behind(field, plan).await?;
     }
@@ -101,6 +104,7 @@ async fn drive(field: &Field, plan: &mut Plan, with_outages: bool) -> Result<()>
     loop {
         let step = match plan.random().random_range(0..20) {
             0 => Step::Import(field.accounts()[0].tenant),
+            1 => Step::TendDeadLetters { tenant: field.accounts()[0].tenant, retry: false },
             _ => plan.step(),
         };
         // An answer may never come: the load goes on without it.

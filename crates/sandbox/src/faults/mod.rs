@@ -10,6 +10,7 @@ pub mod chaos;
 mod connector;
 pub mod crash;
 mod field;
+pub mod known;
 mod people;
 mod replica;
 mod snapshot;

@@ -1,7 +1,7 @@
 //! `xavyo-faults`: each fault of a worker, a network, a database, a caller or a target once, and a death at every crash
 //! point; after each the system heals, drains, and is judged.
 //!
-//! What is known to fail stands in `known_failures.txt`. The suite fails when something else does, and when one of those no
+//! What is known to fail stands on a list ([`known`]). The suite fails when something else does, and when one of those no
 //! longer does: the list only shrinks.
 //!
 //! Begin with [`FAULTS`].
@@ -10,7 +10,6 @@ mod callers;
 mod crashes;
 mod databases;
 mod finding;
-mod known;
 mod networks;
 mod workers;
 
@@ -25,6 +24,7 @@ use anyhow::Result;
 use clap::Parser;
 
 use finding::Finding;
+use xavyo_sandbox::faults::known;
 
 /// Lets every kind of thing go wrong once, and judges what is left each time.
 #[derive(Parser)]

@@ -13,8 +13,11 @@ use xavyo_sandbox::{
 
 use crate::finding::Finding;
 
-const PAST_THE_LEASE: Duration = Duration::from_secs(9);
+/// A lease, a call, and the backlog of whoever takes over.
+const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(40);
 const PACE: Duration = Duration::from_millis(10);
+/// To meet a worker at work.
+const TRIES: usize = 300;
 
 /// Lanes whose worker was given up for lost.
 fn taken_over(evidence: &Evidence) -> usize {
@@ -39,10 +42,10 @@ pub async fn zombie(seed: u64) -> Result<Finding> {
     // Alone, it has everything in hand.
     field.replicas[1].kill()?;
     steps(&field, seed, 60).await;
-    field.replicas[0].stop()?;
+    stop_at_work(&mut field).await?;
     field.replicas[1].restart().await?;
     steps(&field, seed + 1, 20).await;
-    sleep(PAST_THE_LEASE).await;
+    until_taken_over(&field).await?;
     field.replicas[0].go_on()?;
     steps(&field, seed + 2, 20).await;
     let (finding, evidence) = Finding::of(&mut field).await?;
@@ -50,6 +53,35 @@ pub async fn zombie(seed: u64) -> Result<Finding> {
     Ok(finding
         .demand(taken > 0, "nothing was in hand when it was stopped")
         .remark(format!("{taken} taken over")))
+}
+
+/// Waits until somebody has taken over what a worker had in hand.
+async fn until_taken_over(field: &Field) -> Result<()> {
+    let mut judge = field.judge().await?;
+    let taken = "select exists (select from execution_attempt where error_code = 'LEASE_LOST')";
+    let began = Instant::now();
+    while !sqlx::query_scalar::<_, bool>(taken).fetch_one(&mut judge).await? {
+        anyhow::ensure!(began.elapsed() < TAKEN_OVER_WITHIN, "nobody took over what it had in hand");
+        sleep(PACE).await;
+    }
+    Ok(())
+}
+
+/// Stops the first replica while it has lanes in hand.
+async fn stop_at_work(field: &mut Field) -> Result<()> {
+    let mut judge = field.judge().await?;
+    for _ in 0..TRIES {
+        field.replicas[0].stop()?;
+        let in_hand: i64 = sqlx::query_scalar("select count(*) from lane where worker_id is not null")
+            .fetch_one(&mut judge)
+            .await?;
+        if in_hand > 0 {
+            return Ok(());
+        }
+        field.replicas[0].go_on()?;
+        sleep(PACE * 3).await;
+    }
+    anyhow::bail!("it never had anything in hand")
 }
 
 /// The same operation is in hand whenever a worker dies: the third time it is put aside.
