@@ -2,61 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use prost::{Message, bytes::Buf};
+use prost::Message;
 use prost_types::FileDescriptorSet;
-use tonic::{
-    Code, Request,
-    client::Grpc,
-    codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-    codegen::http::uri::PathAndQuery,
-    transport::Endpoint,
-};
+use tonic::{Code, Request, client::Grpc, codegen::http::uri::PathAndQuery, transport::Endpoint};
 use xavyo_runtime::auth::access::{Access, RULES, Rule, Shape};
 use xavyo_sandbox::keys::Claims;
-use xavyo_tests::{Refusal, World};
+use xavyo_tests::{Raw, Refusal, World};
 use xavyo_wire::descriptor;
-
-/// Sends a message without fields, whatever the method expects.
-#[derive(Default)]
-struct Empty;
-
-impl Codec for Empty {
-    type Encode = ();
-    type Decode = ();
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Empty {
-    type Item = ();
-    type Error = tonic::Status;
-
-    fn encode(&mut self, (): (), _: &mut EncodeBuf<'_>) -> Result<(), tonic::Status> {
-        Ok(())
-    }
-
-    fn buffer_settings(&self) -> BufferSettings {
-        BufferSettings::default()
-    }
-}
-
-impl Decoder for Empty {
-    type Item = ();
-    type Error = tonic::Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<()>, tonic::Status> {
-        from.advance(from.remaining());
-        Ok(Some(()))
-    }
-}
 
 /// What an empty request gets; None = it was answered.
 async fn ask(world: &World, rule: &Rule, token: &str, service: bool) -> Option<Refusal> {
@@ -71,7 +23,7 @@ async fn ask_at(world: &World, path: &str, token: Option<&str>, service: bool) -
     };
     let mut client = Grpc::new(Endpoint::from_shared(url).unwrap().connect().await.unwrap());
     client.ready().await.unwrap();
-    let mut request = Request::new(tokio_stream::iter([()]));
+    let mut request = Request::new(tokio_stream::iter([Vec::new()]));
     let metadata = request.metadata_mut();
     if let Some(token) = token {
         metadata.insert("authorization", format!("Bearer {token}").parse().unwrap());
@@ -81,7 +33,7 @@ async fn ask_at(world: &World, path: &str, token: Option<&str>, service: bool) -
         metadata.insert("x-xavyo-subject", world.tenant.to_string().parse().unwrap());
     }
     let path: PathAndQuery = path.parse().unwrap();
-    match client.streaming(request, path, Empty).await {
+    match client.streaming(request, path, Raw).await {
         Err(status) => Some(Refusal::of(&status)),
         // A watch or an import that was let in stays open: its first message, or a moment of quiet, is answer enough.
         Ok(mut stream) => {

@@ -13,6 +13,7 @@ mod queue;
 mod remediation;
 mod run;
 mod secrets;
+mod strangers;
 mod target;
 mod tenancy;
 mod token;

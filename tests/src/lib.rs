@@ -6,11 +6,13 @@
 //! Begin with [`World`].
 
 mod clients;
+mod raw;
 mod refusal;
 mod verbs;
 mod world;
 
 pub use clients::{Bearer, Clients};
+pub use raw::Raw;
 pub use refusal::{Refusal, refused};
 pub use verbs::{memory_connector, set, update_of};
 pub use world::World;
