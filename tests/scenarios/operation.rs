@@ -4,7 +4,7 @@ use tonic::Code;
 use xavyo_tests::{World, refused, set, update_of};
 use xavyo_wire::pb::provisioning::{
     self as pp,
-    OperationStatus::{Completed, InProgress, Pending},
+    OperationStatus::{AwaitingSystem, Completed, InProgress, Pending},
 };
 
 async fn create(
@@ -139,6 +139,10 @@ async fn an_outage_is_waited_for_q12() {
     let id = world.admin.accept(update_of(&connector, "ann", "a@x")).await;
     let done = world.admin.ended(&id).await;
     assert_eq!(done.retry_count, 0, "an outage uses no retry");
+    let logs = pp::ListOperationLogsRequest { operation_id: id, ..Default::default() };
+    let logs = world.admin.operations.clone().list_operation_logs(logs).await.unwrap().into_inner().logs;
+    let path: Vec<_> = logs.iter().map(pp::OperationLog::to_status).collect();
+    assert_eq!(path, [Pending, InProgress, AwaitingSystem, Pending, InProgress, Completed]);
 }
 
 #[tokio::test]
