@@ -150,7 +150,7 @@ async fn bad_credentials_stop_the_connector_until_a_person_resumes_it() {
     let world = World::new().await;
     let connector = world.failing_connector(&[("update", "bad_credentials", 1)]).await;
     let id = world.admin.accept(update_of(&connector, "ann", "a@x")).await;
-    world.admin.reaches(&id, pp::OperationStatus::AwaitingSystem).await;
+    world.admin.reaches(&id, AwaitingSystem).await;
     let mut connectors = world.admin.connectors.clone();
     let request = pp::GetConnectorRequest { connector_id: connector.clone() };
     let stopped = connectors.get_connector(request).await.unwrap().into_inner().connector.unwrap();

@@ -69,8 +69,8 @@ async fn takes_only(world: &World, id: &str, state: &str, legal: &[&str]) {
 }
 
 /// A new operation on a connector with that fault, once it is in that state.
-async fn brought_to(world: &World, fault: &str, status: OperationStatus) -> String {
-    let connector = world.failing_connector(&[("update", fault, 9)]).await;
+async fn brought_to(world: &World, fault: (&str, &str), status: OperationStatus) -> String {
+    let connector = world.failing_connector(&[(fault.0, fault.1, 1_000)]).await;
     let id = world.admin.accept(update_of(&connector, "ann", "a@x")).await;
     world.admin.reaches(&id, status).await;
     id
@@ -110,7 +110,7 @@ async fn an_operation_under_way_takes_no_move_q2() {
 #[tokio::test]
 async fn a_failed_operation_is_retried_at_once_or_cancelled_q2() {
     let world = World::new().await;
-    let id = brought_to(&world, "busy", OperationStatus::Failed).await;
+    let id = brought_to(&world, ("update", "busy"), OperationStatus::Failed).await;
     takes_only(&world, &id, "failed", &["cancelled", "retried"]).await;
     let before = world.admin.operation(&id).await.unwrap();
     assert!(before.next_attempt_at.is_some() && before.retry_count == 1, "{before:?}");
@@ -123,7 +123,7 @@ async fn a_failed_operation_is_retried_at_once_or_cancelled_q2() {
 #[tokio::test]
 async fn an_operation_that_waits_for_its_target_can_only_be_cancelled_q2_q12() {
     let world = World::new().await;
-    let id = brought_to(&world, "down", OperationStatus::AwaitingSystem).await;
+    let id = brought_to(&world, ("any", "down"), OperationStatus::AwaitingSystem).await;
     takes_only(&world, &id, "awaiting_system", &["cancelled"]).await;
     let after = make(&world, &id, Move::Cancel, "").await.unwrap();
     assert_eq!((after.status(), after.retry_count), (OperationStatus::Cancelled, 0));
@@ -132,7 +132,7 @@ async fn an_operation_that_waits_for_its_target_can_only_be_cancelled_q2_q12() {
 #[tokio::test]
 async fn a_dead_letter_is_retried_from_the_start_or_resolved_for_good_q2() {
     let world = World::new().await;
-    let id = brought_to(&world, "refused", OperationStatus::DeadLetter).await;
+    let id = brought_to(&world, ("update", "refused"), OperationStatus::DeadLetter).await;
     takes_only(&world, &id, "dead_letter", &["retried", "resolved_by_person"]).await;
     let retried = make(&world, &id, Move::Retry, "").await.unwrap();
     assert_eq!((retried.status(), retried.retry_count), (OperationStatus::Pending, 0));
