@@ -1,19 +1,12 @@
-//! Scenarios through gRPC, one file a noun.
+//! Scenarios through gRPC: what holds for every call here, and a folder for each service.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
-mod account;
 mod audit;
-mod connector;
 mod contract;
-mod discrepancy;
-mod identity;
-mod operation;
-mod queue;
-mod remediation;
-mod run;
+mod provisioning;
+mod reconciliation;
 mod secrets;
 mod strangers;
-mod target;
 mod tenancy;
 mod token;

@@ -6,7 +6,7 @@ use tonic::Code;
 use xavyo_tests::{World, refused, update_of};
 use xavyo_wire::pb::{common, google::value::Kind, provisioning as pp, reconciliation as pr};
 
-use crate::discrepancy::{of_type, six};
+use super::discrepancy::{of_type, six};
 use common::{DiscrepancyType as Type, RemediationAction as Action, RemediationDirection as Direction};
 
 fn of(discrepancy: &pr::Discrepancy, action: Action) -> pr::RemediateDiscrepancyRequest {

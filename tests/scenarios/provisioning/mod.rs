@@ -1,0 +1,8 @@
+//! What provisioning's services answer, one file a noun.
+
+mod account;
+mod connector;
+mod identity;
+mod operation;
+mod queue;
+mod target;

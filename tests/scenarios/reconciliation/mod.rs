@@ -1,0 +1,5 @@
+//! What reconciliation's services answer, one file a noun.
+
+mod discrepancy;
+mod remediation;
+mod run;
