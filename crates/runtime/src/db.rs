@@ -44,7 +44,8 @@ impl Database {
             .application_name(program)
             .options([
                 ("statement_timeout", format!("{}s", settings.database_statement_seconds)),
-                ("idle_in_transaction_session_timeout", "5min".to_owned()),
+                // A process that stands still holds locks that all others wait for: no longer than it is taken for alive.
+                ("idle_in_transaction_session_timeout", "5s".to_owned()),
             ]);
         let pool = PgPoolOptions::new()
             .max_connections(settings.database_pool_size)
@@ -73,9 +74,12 @@ impl Database {
         self.begin_as("begin", tenant).await
     }
 
-    /// Like [`begin`](Self::begin), and everything that it reads is of one moment; it can write nothing.
+    /// Like [`begin`](Self::begin), and everything that it reads is of one moment; it can write nothing, and may wait
+    /// for a slow reader, since nobody waits for it.
     pub async fn begin_snapshot(&self, tenant: TenantId) -> Result<Transaction> {
-        self.begin_as("begin isolation level repeatable read read only", tenant).await
+        let begin = "begin isolation level repeatable read read only;
+                     set local idle_in_transaction_session_timeout = '5min'";
+        self.begin_as(begin, tenant).await
     }
 
     /// A transaction without a tenant: for the few payload-free tables that say where work waits. Row-level security
@@ -154,6 +158,8 @@ fn meaning_of(code: &str) -> Option<Meaning> {
         "40001" | "40P01" | "55P03" => Some(CONTENDED),
         // query_canceled: the statement's time-out
         "57014" => Some(SLOW),
+        // idle_in_transaction_session_timeout: this process stood still, and lost its connection by that
+        "25P03" => Some(AWAY),
         // connection exceptions; insufficient resources: connections, memory, disk; shutting down or starting up;
         // and a login or database that is not there (yet)
         _ if ["08", "53", "57", "58", "28", "3D"].iter().any(|class| code.starts_with(class)) => Some(AWAY),
