@@ -13,11 +13,10 @@ struct Step {
     run: fn() -> Result<()>,
 }
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 5] = [
     Step { name: "lint", budget: minutes(5), run: lint::run },
     Step { name: "sqlx --check", budget: minutes(3), run: sqlx::check },
     Step { name: "test", budget: minutes(5), run: || test::run(None) },
-    Step { name: "test faults", budget: minutes(8), run: || test::faults(&[]) },
     Step { name: "demo", budget: minutes(1), run: || run_program("xavyo-demo", &["--json"]) },
     Step {
         name: "demo --ldap",
