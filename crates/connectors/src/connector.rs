@@ -3,11 +3,14 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use xavyo_core::{
     account::{Account, AccountKey},
     change::Changes,
-    connector::TargetFailure,
+    connector::{FailureKind, ObjectSchema, TargetFailure},
     value::{Attributes, Value},
 };
 
@@ -76,6 +79,30 @@ pub struct Completeness {
     pub calls: i64,
 }
 
+/// What changed in a target since a watermark.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AccountChange {
+    /// Made or changed since; the account as it is now.
+    Changed(Account),
+    /// A tombstone of the target's own. Its uid is empty where the target keeps nothing but the immutable id. It says
+    /// that the account is not where it was; whoever acts on it reads the account first.
+    Gone(AccountKey),
+}
+
+/// What a read of changes yields.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ChangeItem {
+    /// At most [`MAX_PAGE`] changes. An account may come twice: the later one counts.
+    Page(Vec<AccountChange>),
+    /// Exactly once, last: `count` is of changes, `watermark` is where the next read of changes begins.
+    Proof(Completeness),
+}
+
+/// The code of the failure of a connector that has no such call.
+pub const NOT_OFFERED: &str = "NOT_OFFERED";
+/// The code of the failure of a read of changes whose watermark the target no longer knows: a full read follows.
+pub const WATERMARK_EXPIRED: &str = "WATERMARK_EXPIRED";
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewAccount {
     pub object_class: String,
@@ -115,6 +142,19 @@ pub trait Connector: Send + Sync + Debug {
     /// Every account of the class as pages, then the proof. At most a few pages are held in memory at once; a slow
     /// reader slows the target's answers down.
     fn read(&self, request: ReadRequest) -> BoxStream<'_, Result<ReadItem, TargetFailure>>;
+
+    /// What changed since a watermark that an earlier proof of this target gave: pages, then the proof. A change made
+    /// while it runs comes now or the next time, never in neither.
+    /// Fails with [`NOT_OFFERED`] unless [`Capabilities::changes`], and with [`WATERMARK_EXPIRED`].
+    fn changes(&self, _: ReadRequest, _since: &str) -> BoxStream<'_, Result<ChangeItem, TargetFailure>> {
+        stream::iter([Err(not_offered("it cannot say what changed"))]).boxed()
+    }
+
+    /// The classes and attributes that the target can hold, as it says itself.
+    /// Fails with [`NOT_OFFERED`] where it says nothing.
+    async fn describe(&self) -> Result<Vec<ObjectSchema>, TargetFailure> {
+        Err(not_offered("it does not describe what it holds"))
+    }
 
     /// Accounts whose attribute equals the value, by the target's own equality, with all their attributes. At most
     /// [`MAX_PAGE`].
@@ -164,4 +204,8 @@ pub trait Connector: Send + Sync + Debug {
         if_version: Option<&str>,
         tag: &str,
     ) -> Result<(), TargetFailure>;
+}
+
+fn not_offered(what: &str) -> TargetFailure {
+    TargetFailure::new(FailureKind::Refused, NOT_OFFERED, format!("not offered by this target: {what}"))
 }

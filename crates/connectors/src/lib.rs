@@ -22,8 +22,8 @@ pub mod wrappers;
 use std::sync::Arc;
 
 pub use connector::{
-    ALL_ATTRIBUTES, AccountUpdate, Capabilities, CheckStep, Completeness, Connector, MAX_PAGE, NewAccount,
-    ReadItem, ReadRequest,
+    ALL_ATTRIBUTES, AccountChange, AccountUpdate, Capabilities, ChangeItem, CheckStep, Completeness,
+    Connector, MAX_PAGE, NOT_OFFERED, NewAccount, ReadItem, ReadRequest, WATERMARK_EXPIRED,
 };
 pub use options::{Options, Secrets};
 pub use validation::{secret_fields, validate};

@@ -16,11 +16,13 @@ use tokio::{
 };
 use xavyo_core::{
     account::{Account, AccountKey},
-    connector::TargetFailure,
+    connector::{ObjectSchema, TargetFailure},
     value::Value,
 };
 
-use crate::{AccountUpdate, Capabilities, CheckStep, Connector, NewAccount, ReadItem, ReadRequest};
+use crate::{
+    AccountUpdate, Capabilities, ChangeItem, CheckStep, Connector, NewAccount, ReadItem, ReadRequest,
+};
 
 /// How fast a connector may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,25 @@ impl Paced {
         place
     }
 
+    /// Holds one place from the first page to the last.
+    fn pages<'a, T: Send + 'a>(
+        &'a self,
+        pages: BoxStream<'a, Result<T, TargetFailure>>,
+    ) -> BoxStream<'a, Result<T, TargetFailure>> {
+        stream::unfold((pages, None), async |(mut pages, place)| {
+            let place = match place {
+                Some(place) => {
+                    self.moment().await;
+                    place
+                }
+                None => self.turn().await,
+            };
+            let item = pages.next().await?;
+            Some((item, (pages, Some(place))))
+        })
+        .boxed()
+    }
+
     async fn moment(&self) {
         if self.interval.is_zero() {
             return;
@@ -80,19 +101,16 @@ impl Connector for Paced {
     }
 
     fn read(&self, request: ReadRequest) -> BoxStream<'_, Result<ReadItem, TargetFailure>> {
-        let under_way = (self.inner.read(request), None);
-        stream::unfold(under_way, async |(mut pages, place)| {
-            let place = match place {
-                Some(place) => {
-                    self.moment().await;
-                    place
-                }
-                None => self.turn().await,
-            };
-            let item = pages.next().await?;
-            Some((item, (pages, Some(place))))
-        })
-        .boxed()
+        self.pages(self.inner.read(request))
+    }
+
+    fn changes(&self, request: ReadRequest, since: &str) -> BoxStream<'_, Result<ChangeItem, TargetFailure>> {
+        self.pages(self.inner.changes(request, since))
+    }
+
+    async fn describe(&self) -> Result<Vec<ObjectSchema>, TargetFailure> {
+        let _turn = self.turn().await;
+        self.inner.describe().await
     }
 
     async fn find(

@@ -6,11 +6,13 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use xavyo_core::{
     account::{Account, AccountKey},
-    connector::{FailureKind, TargetFailure},
+    connector::{FailureKind, ObjectSchema, TargetFailure},
     value::Value,
 };
 
-use crate::{AccountUpdate, Capabilities, CheckStep, Connector, NewAccount, ReadItem, ReadRequest};
+use crate::{
+    AccountUpdate, Capabilities, ChangeItem, CheckStep, Connector, NewAccount, ReadItem, ReadRequest,
+};
 
 #[derive(Debug)]
 pub struct ReadOnly(Arc<dyn Connector>);
@@ -37,6 +39,14 @@ impl Connector for ReadOnly {
 
     fn read(&self, request: ReadRequest) -> BoxStream<'_, Result<ReadItem, TargetFailure>> {
         self.0.read(request)
+    }
+
+    fn changes(&self, request: ReadRequest, since: &str) -> BoxStream<'_, Result<ChangeItem, TargetFailure>> {
+        self.0.changes(request, since)
+    }
+
+    async fn describe(&self) -> Result<Vec<ObjectSchema>, TargetFailure> {
+        self.0.describe().await
     }
 
     async fn find(

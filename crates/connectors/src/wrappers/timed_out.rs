@@ -10,11 +10,13 @@ use futures::{
 use tokio::time;
 use xavyo_core::{
     account::{Account, AccountKey},
-    connector::{FailureKind, TargetFailure},
+    connector::{FailureKind, ObjectSchema, TargetFailure},
     value::Value,
 };
 
-use crate::{AccountUpdate, Capabilities, CheckStep, Connector, NewAccount, ReadItem, ReadRequest};
+use crate::{
+    AccountUpdate, Capabilities, ChangeItem, CheckStep, Connector, NewAccount, ReadItem, ReadRequest,
+};
 
 #[derive(Debug)]
 pub struct TimedOut {
@@ -33,6 +35,22 @@ impl TimedOut {
         call: impl Future<Output = Result<T, TargetFailure>>,
     ) -> Result<T, TargetFailure> {
         self.within(FailureKind::Busy, call).await
+    }
+
+    /// Each page in time, or the end.
+    fn pages<'a, T: Send + 'a>(
+        &'a self,
+        pages: BoxStream<'a, Result<T, TargetFailure>>,
+    ) -> BoxStream<'a, Result<T, TargetFailure>> {
+        stream::unfold(Some(pages), async |pages| {
+            let mut pages = pages?;
+            if let Ok(item) = time::timeout(self.limit, pages.next()).await {
+                return Some((item?, Some(pages)));
+            }
+            let failure = TargetFailure::new(FailureKind::Busy, "CALL_TIMEOUT", "no page in time");
+            Some((Err(failure), None))
+        })
+        .boxed()
     }
 
     async fn writing<T>(
@@ -64,16 +82,15 @@ impl Connector for TimedOut {
     }
 
     fn read(&self, request: ReadRequest) -> BoxStream<'_, Result<ReadItem, TargetFailure>> {
-        let pages = Some(self.inner.read(request));
-        stream::unfold(pages, async |pages| {
-            let mut pages = pages?;
-            if let Ok(item) = time::timeout(self.limit, pages.next()).await {
-                return Some((item?, Some(pages)));
-            }
-            let failure = TargetFailure::new(FailureKind::Busy, "CALL_TIMEOUT", "no page in time");
-            Some((Err(failure), None))
-        })
-        .boxed()
+        self.pages(self.inner.read(request))
+    }
+
+    fn changes(&self, request: ReadRequest, since: &str) -> BoxStream<'_, Result<ChangeItem, TargetFailure>> {
+        self.pages(self.inner.changes(request, since))
+    }
+
+    async fn describe(&self) -> Result<Vec<ObjectSchema>, TargetFailure> {
+        self.reading(self.inner.describe()).await
     }
 
     async fn find(

@@ -6,6 +6,7 @@
 mod failure;
 mod object_type;
 mod policy;
+mod schema;
 mod settings;
 
 use chrono::{DateTime, Utc};
@@ -20,6 +21,7 @@ pub use policy::{
     AllowedActions, CallTimeout, Concurrency, Deprovision, GuardLimit, GuardPolicy, InitialPassword,
     OnDeadLetter, Policies, RetryPolicy,
 };
+pub use schema::{AttributeSchema, AttributeType, ObjectSchema};
 pub use settings::{
     LdapDialect, LdapSettings, LdapTls, MemoryFault, MemorySettings, RemoteSettings, ScimSettings, Settings,
     SqlDialect, SqlSettings,
