@@ -1,15 +1,23 @@
 //! The guard: how many effects a connector may have before a person is asked.
 //!
 //! It stands twice. A run weighs its whole plan before the first effect ([`weigh`]), and wherever writes happen a claim
-//! takes only what the sliding window has room for ([`room`]), whatever their cause (R3).
+//! takes only what the sliding [`Window`] has room for, whatever their cause (R3).
 
-use chrono::TimeDelta;
+mod approved;
+mod window;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+pub use approved::ApprovedItem;
+pub use window::Window;
 
 use crate::{
     account::AccountState,
     change::{self, Change, Changes},
     connector::{GuardLimit, GuardPolicy},
     digest::{Digest, Hasher},
+    names::names,
     operation::OperationType,
 };
 
@@ -25,8 +33,13 @@ pub enum Effect {
     Constructive,
 }
 
+names!(Effect {
+    Destructive "destructive",
+    Constructive "constructive",
+});
+
 /// How many effects of each kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Effects {
     pub destructive: i64,
     pub constructive: i64,
@@ -42,8 +55,8 @@ pub struct Excess {
     pub limit: i64,
 }
 
-/// What an operation of this type and payload counts as. A payload that is computed when claimed is constructive until
-/// then.
+/// What an operation of this type and payload counts as. What an update takes away whose payload is yet to be computed, the
+/// live account alone can tell: it counts as the worse.
 pub fn effect(operation_type: OperationType, payload: &Changes) -> Effect {
     match operation_type {
         OperationType::Delete => Effect::Destructive,
@@ -52,12 +65,20 @@ pub fn effect(operation_type: OperationType, payload: &Changes) -> Effect {
             let takes_away = payload.values().any(|change| match change {
                 Change::Clear => true,
                 Change::Modify { remove, .. } => !remove.is_empty(),
-                Change::Set(_) => false,
+                Change::Set(values) => values.is_empty(),
             });
             let disables = change::wanted_state(payload) == Some(AccountState::Disabled);
-            if takes_away || disables { Effect::Destructive } else { Effect::Constructive }
+            let is_computed = payload.is_empty();
+            if takes_away || disables || is_computed { Effect::Destructive } else { Effect::Constructive }
         }
     }
+}
+
+/// Whether an operation that is to be claimed has to be weighed. One that was claimed in the last 24 hours has been:
+/// what is tried again counts once. One that comes again later, out of an outage or the dead letters, has its effect
+/// today, and is counted today.
+pub fn is_weighed(first_claimed_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+    first_claimed_at.is_none_or(|at| at <= now - WINDOW)
 }
 
 /// The most effects in the window: max(floor, min(percent of the live links, count)). `live_links` counts those when
@@ -73,11 +94,6 @@ pub fn most(limit: GuardLimit, live_links: i64) -> Option<i64> {
             Some(i64::try_from(share).unwrap_or(i64::MAX).min(count).max(floor))
         }
     }
-}
-
-/// How many more effects may be claimed now.
-pub fn room(limit: GuardLimit, live_links: i64, in_window: i64) -> i64 {
-    most(limit, live_links).map_or(i64::MAX, |most| (most - in_window).max(0))
 }
 
 /// Whether a plan may be carried out without asking. The destructive excess is named first.
@@ -109,7 +125,23 @@ pub fn plan_digest<'i>(items: impl IntoIterator<Item = &'i str>) -> Digest {
     hasher.finish()
 }
 
+impl GuardPolicy {
+    pub fn limit(&self, effect: Effect) -> GuardLimit {
+        match effect {
+            Effect::Destructive => self.destructive,
+            Effect::Constructive => self.constructive,
+        }
+    }
+}
+
 impl Effects {
+    pub fn of(&self, effect: Effect) -> i64 {
+        match effect {
+            Effect::Destructive => self.destructive,
+            Effect::Constructive => self.constructive,
+        }
+    }
+
     pub fn add(&mut self, effect: Effect) {
         match effect {
             Effect::Destructive => self.destructive += 1,
@@ -158,7 +190,8 @@ mod tests {
             ),
             (OperationType::Update, changes(ACCOUNT_STATE, set("disabled")), Effect::Destructive),
             (OperationType::Update, changes(ACCOUNT_STATE, set("enabled")), Effect::Constructive),
-            (OperationType::Update, Changes::new(), Effect::Constructive),
+            (OperationType::Update, changes("mail", Change::Set(vec![])), Effect::Destructive),
+            (OperationType::Update, Changes::new(), Effect::Destructive),
         ] {
             assert_eq!(effect(operation_type, &payload), expected, "{operation_type} {payload:?}");
         }
@@ -183,9 +216,6 @@ mod tests {
         assert_eq!(weigh(&policy, destructive(50), destructive(0), 1_000), Ok(()));
         let excess = Excess { effect: Effect::Destructive, planned: 51, in_window: 0, limit: 50 };
         assert_eq!(weigh(&policy, destructive(51), destructive(0), 1_000), Err(excess));
-        assert_eq!(room(policy.destructive, 1_000, 50), 0);
-        assert_eq!(room(policy.destructive, 1_000, 60), 0);
-        assert_eq!(room(GuardLimit::None, 1_000, 60), i64::MAX);
     }
 
     #[test]

@@ -63,66 +63,13 @@ fn only_sets_values(operation: &Operation) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
-    use uuid::Uuid;
-
     use super::*;
     use crate::{
-        cause::{Cause, CauseKind},
         change::Changes,
-        ids::{ConnectorId, IdentityId, LaneId, OperationId, SubjectId},
-        operation::HoldReason,
+        ids::IdentityId,
+        operation::{HoldReason, samples::update},
         value::Value,
     };
-
-    fn update() -> Operation {
-        Operation {
-            id: OperationId(Uuid::nil()),
-            connector_id: ConnectorId(Uuid::nil()),
-            connector_name: "hr".to_owned(),
-            connector_revision: 1,
-            identity_id: None,
-            operation_type: OperationType::Update,
-            object_class: "account".to_owned(),
-            intent: "default".to_owned(),
-            target_uid: Some("ann".to_owned()),
-            status: OperationStatus::Pending,
-            priority: 50,
-            retry_count: 0,
-            max_retries: 10,
-            failure: None,
-            payload: Changes::from([("mail".to_owned(), Change::Set(vec![Value::from("a@x")]))]),
-            precondition: None,
-            lane_id: LaneId(Uuid::nil()),
-            sequence: 1,
-            not_before: None,
-            next_attempt_at: None,
-            blocked_by: None,
-            conflict_id: None,
-            hold_reason: None,
-            crash_count: 0,
-            attempts: 0,
-            outcome_unknown: false,
-            merged_into: None,
-            overtaken: false,
-            first_claimed_at: None,
-            cause: Cause {
-                kind: CauseKind::Api,
-                id: None,
-                requested_by: SubjectId(Uuid::nil()),
-                reason: None,
-                trace_id: None,
-            },
-            request_id: None,
-            resolution_notes: None,
-            resolved_by: None,
-            resolved_at: None,
-            created_at: DateTime::UNIX_EPOCH,
-            updated_at: DateTime::UNIX_EPOCH,
-            completed_at: None,
-            version: 1,
-        }
-    }
 
     fn delete() -> Operation {
         Operation { operation_type: OperationType::Delete, payload: Changes::new(), ..update() }
@@ -158,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_claim_is_one_identitys_and_a_retry_waits_for_its_own_time() {
-        let other = Operation { identity_id: Some(IdentityId(Uuid::nil())), ..update() };
+        let other = Operation { identity_id: Some(IdentityId(uuid::Uuid::nil())), ..update() };
         let failed = Operation { status: OperationStatus::Failed, ..update() };
         assert_eq!(claimable_prefix(&[update(), other, update()], true, false), 1);
         assert_eq!(claimable_prefix(&[failed.clone(), update()], true, false), 2);

@@ -6,6 +6,8 @@
 pub mod effect;
 pub mod lane;
 pub mod retry;
+#[cfg(test)]
+pub(crate) mod samples;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
