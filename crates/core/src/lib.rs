@@ -14,6 +14,7 @@
 //! | what differs, and what to write about it | [`comparison`], [`digest`], [`effect`] |
 //! | what may be done about a finding | [`remediation`], [`remediation::policy`] |
 //! | how much at once, how often, when again | [`guard`], [`lane`], [`retry`], [`schedule`] |
+//! | whether a log is as it was written | [`chain`] |
 //! | how something can be wrong | [`error`] for callers, [`connector::FailureKind`] for targets |
 //!
 //! The tables of moves, remedies and outcomes stand as text in `crates/core/tables`; a test of each compares the text with
@@ -21,6 +22,7 @@
 
 pub mod account;
 pub mod cause;
+pub mod chain;
 pub mod classification;
 pub mod comparison;
 pub mod conflict;
