@@ -16,6 +16,8 @@ pub struct Party<'a> {
     /// Asked for by a person or a remediation, rather than following from the identity.
     pub is_explicit: bool,
     pub is_claimed: bool,
+    /// It states what must hold when it is written, and is judged by that then.
+    pub has_premise: bool,
 }
 
 /// The one live operation that a new one contradicts.
@@ -46,13 +48,14 @@ pub fn detect<'a>(new: Party<'_>, newest_first: impl IntoIterator<Item = Party<'
 }
 
 fn clash(live: Party<'_>, new: Party<'_>, values_differ: bool) -> Option<Clash> {
-    let a_is_claimed = live.is_claimed;
+    let a_stands = live.is_claimed;
+    let premised = live.has_premise || new.has_premise;
     match (live.operation_type, new.operation_type) {
         (OperationType::Create, OperationType::Create) => Some(Clash::DuplicateCreate),
-        (OperationType::Update, OperationType::Delete) => Some(Clash::UpdateThenDelete { a_is_claimed }),
-        (OperationType::Delete, OperationType::Update) => Some(Clash::DeleteThenUpdate),
-        (OperationType::Update, OperationType::Update) if values_differ => {
-            Some(Clash::ConcurrentUpdate { a_is_claimed })
+        (OperationType::Update, OperationType::Delete) => Some(Clash::UpdateThenDelete { a_stands }),
+        (OperationType::Delete, OperationType::Update) => Some(Clash::DeleteThenUpdate { a_stands }),
+        (OperationType::Update, OperationType::Update) if values_differ && !premised => {
+            Some(Clash::ConcurrentUpdate { a_stands })
         }
         // One after the other is what both callers wanted.
         (OperationType::Create, OperationType::Update | OperationType::Delete)
@@ -91,7 +94,7 @@ mod tests {
 
     fn party(number: u128, operation_type: OperationType, payload: &Changes) -> Party<'_> {
         let id = OperationId(Uuid::from_u128(number));
-        Party { id, operation_type, payload, is_explicit: true, is_claimed: false }
+        Party { id, operation_type, payload, is_explicit: true, is_claimed: false, has_premise: false }
     }
 
     fn set(attribute: &str, value: &str) -> Changes {
@@ -104,7 +107,7 @@ mod tests {
         let live = [party(2, OperationType::Update, &y), party(1, OperationType::Update, &x)];
         let found = detect(party(3, OperationType::Update, &z), live).unwrap();
         assert_eq!(found.with, live[0].id);
-        assert_eq!(found.clash, Clash::ConcurrentUpdate { a_is_claimed: false });
+        assert_eq!(found.clash, Clash::ConcurrentUpdate { a_stands: false });
         assert_eq!(found.affected_attributes, ["mail"]);
     }
 
@@ -137,6 +140,16 @@ mod tests {
         let live = party(1, OperationType::Update, &add_a);
         assert_eq!(detect(party(2, OperationType::Update, &add_b), [live]), None);
         assert!(detect(party(2, OperationType::Update, &remove_a), [live]).is_some());
+    }
+
+    #[test]
+    fn an_update_with_a_premise_of_its_own_is_judged_when_it_is_written() {
+        let (x, y) = (set("mail", "x"), set("mail", "y"));
+        let premised = Party { has_premise: true, ..party(2, OperationType::Update, &y) };
+        assert_eq!(detect(premised, [party(1, OperationType::Update, &x)]), None);
+        let delete = Changes::new();
+        let premised = Party { has_premise: true, ..party(2, OperationType::Delete, &delete) };
+        assert!(detect(premised, [party(1, OperationType::Update, &x)]).is_some());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use detect::{Detected, Party, detect};
-pub use outcome::{Clash, allowed};
+pub use outcome::{Clash, ConflictRule, allowed};
 
 use crate::{
     error::Error,

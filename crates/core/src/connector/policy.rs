@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{discrepancy::DiscrepancyType, operation::DEFAULT_MAX_RETRIES, remediation::Remedy};
+use crate::{
+    conflict::{ConflictRule, ConflictType},
+    discrepancy::DiscrepancyType,
+    operation::DEFAULT_MAX_RETRIES,
+    remediation::Remedy,
+};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -25,6 +30,8 @@ pub struct Policies {
     pub skip_first_run: bool,
     /// What a non-dry run does by itself about each type of discrepancy. Absent = report only.
     pub remediation: BTreeMap<DiscrepancyType, Remedy>,
+    /// What is done about each type of conflict. Absent = its default outcome.
+    pub conflicts: BTreeMap<ConflictType, ConflictRule>,
 }
 
 /// Calls at once: 1–64.

@@ -3,8 +3,10 @@
 //! Begin with [`OperationStatus::after`]: the table of moves. A worker makes the moves of what it has claimed, an RPC
 //! those of what nobody has claimed; both ask this table first.
 
+pub mod arrival;
 pub mod effect;
 pub mod lane;
+pub mod leave;
 pub mod retry;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -17,6 +19,7 @@ use crate::{
     account::AccountState,
     cause::Cause,
     change::{self, Changes},
+    conflict::ConflictOutcome,
     error::Error,
     ids::{ConflictId, ConnectorId, IdentityId, LaneId, OperationId, SubjectId},
     names::names,
@@ -139,6 +142,8 @@ pub struct Operation {
     pub next_attempt_at: Option<DateTime<Utc>>,
     pub blocked_by: Option<OperationId>,
     pub conflict_id: Option<ConflictId>,
+    /// How the conflict with the target that it met was decided: the next attempt obeys.
+    pub decided: Option<ConflictOutcome>,
     pub hold_reason: Option<HoldReason>,
     pub crash_count: i32,
     /// Attempts made so far.

@@ -36,6 +36,7 @@ pub fn update() -> Operation {
         next_attempt_at: None,
         blocked_by: None,
         conflict_id: None,
+        decided: None,
         hold_reason: None,
         crash_count: 0,
         attempts: 0,

@@ -36,7 +36,44 @@ pub fn wanted_state(changes: &Changes) -> Option<AccountState> {
     }
 }
 
+/// Both, one after the other, as one: where they meet, the later has the last word.
+pub fn joined(earlier: &Changes, later: &Changes) -> Changes {
+    let mut both = earlier.clone();
+    for (name, change) in later {
+        let joined = match both.remove(name) {
+            Some(before) => before.then(change),
+            None => change.clone(),
+        };
+        both.insert(name.clone(), joined);
+    }
+    both
+}
+
 impl Change {
+    fn then(self, later: &Self) -> Self {
+        let Self::Modify { add, remove } = later else { return later.clone() };
+        let without = |values: Vec<Value>, gone: &[Value]| -> Vec<Value> {
+            values.into_iter().filter(|value| !gone.contains(value)).collect()
+        };
+        let and = |values: Vec<Value>, more: &[Value]| {
+            let mut all = without(values, more);
+            all.extend_from_slice(more);
+            all
+        };
+        let whole = |values: Vec<Value>| match and(without(values, remove), add) {
+            none if none.is_empty() => Self::Clear,
+            values => Self::Set(values),
+        };
+        match self {
+            Self::Set(values) => whole(values),
+            Self::Clear => whole(Vec::new()),
+            Self::Modify { add: added, remove: removed } => Self::Modify {
+                add: and(without(added, remove), add),
+                remove: and(without(removed, add), remove),
+            },
+        }
+    }
+
     /// Writing a whole value twice leaves what writing it once does; adding or removing need not.
     pub fn sets_whole_value(&self) -> bool {
         match self {
@@ -102,6 +139,28 @@ fn values(items: Vec<serde_json::Value>) -> Result<Vec<Value>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_one_after_the_other_is_written_at_once() {
+        let values = |text: &str| text.chars().map(|one| Value::from(one.to_string())).collect::<Vec<_>>();
+        let set = |text: &str| Change::Set(values(text));
+        let modify = |add: &str, remove: &str| Change::Modify { add: values(add), remove: values(remove) };
+        for (earlier, later, both) in [
+            (set("a"), set("b"), set("b")),
+            (modify("a", "b"), set("c"), set("c")),
+            (set("ab"), Change::Clear, Change::Clear),
+            (set("ab"), modify("bc", "a"), set("bc")),
+            (set("a"), modify("", "a"), Change::Clear),
+            (Change::Clear, modify("a", "b"), set("a")),
+            (modify("ab", "c"), modify("c", "ad"), modify("bc", "ad")),
+        ] {
+            let of = |change: &Change| Changes::from([("x".to_owned(), change.clone())]);
+            assert_eq!(joined(&of(&earlier), &of(&later)), of(&both), "{earlier:?} then {later:?}");
+        }
+        let (mail, title) =
+            (Changes::from([("m".into(), set("a"))]), Changes::from([("t".into(), set("b"))]));
+        assert_eq!(joined(&mail, &title).len(), 2, "what does not meet stands side by side");
+    }
 
     #[test]
     fn the_json_forms_are_a_value_null_and_add_remove() {

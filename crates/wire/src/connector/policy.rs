@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use xavyo_core::{
+    conflict::{ConflictOutcome, ConflictRule, ConflictType},
     connector::{
         AllowedActions, CallTimeout, Concurrency, Deprovision, GuardLimit, GuardPolicy, InitialPassword,
         OnDeadLetter, Policies, RetryPolicy,
@@ -15,7 +16,7 @@ use xavyo_core::{
 use crate::{
     fields::Fields,
     numbers::Numbered,
-    pb::provisioning::{self as pb, guard_limit::Limit},
+    pb::provisioning::{self as pb, conflict_policy::Decision, guard_limit::Limit},
 };
 
 const MAX_CONCURRENCY: i32 = 64;
@@ -52,6 +53,7 @@ pub fn to_pb(policies: &Policies) -> pb::Policies {
         call_timeout_seconds: policies.call_timeout.0,
         skip_first_run: policies.skip_first_run,
         remediation: policies.remediation.iter().map(remedy_to_pb).collect(),
+        conflict_policies: policies.conflicts.iter().map(rule_to_pb).collect(),
     }
 }
 
@@ -86,6 +88,7 @@ pub fn of_pb(fields: &mut Fields, policies: Option<pb::Policies>) -> Policies {
         )),
         skip_first_run: it.skip_first_run,
         remediation: remedies_of_pb(fields, it.remediation),
+        conflicts: rules_of_pb(fields, it.conflict_policies),
     })
 }
 
@@ -215,6 +218,49 @@ fn remedies_of_pb(
     remedies
 }
 
+fn rule_to_pb((kind, rule): (&ConflictType, &ConflictRule)) -> (String, pb::ConflictPolicy) {
+    let decision = match rule.outcome() {
+        Some(outcome) => Decision::Outcome(outcome.number()),
+        None => Decision::Person(pb::Person {}),
+    };
+    (kind.name().to_owned(), pb::ConflictPolicy { decision: Some(decision) })
+}
+
+fn rules_of_pb(
+    fields: &mut Fields,
+    policies: BTreeMap<String, pb::ConflictPolicy>,
+) -> BTreeMap<ConflictType, ConflictRule> {
+    let mut rules = BTreeMap::new();
+    for (name, policy) in policies {
+        let Some(kind) = ConflictType::named(&name) else {
+            fields.refuse("conflict_policies", format!("types of conflict as keys, not {name:?}"));
+            continue;
+        };
+        let path = format!("conflict_policies.{name}");
+        let rule = fields.within(&path, |fields| match fields.required("decision", policy.decision)? {
+            Decision::Person(pb::Person {}) => Some(ConflictRule::Person),
+            Decision::Outcome(outcome) => fields.choice("outcome", outcome).map(rule_of),
+        });
+        match rule {
+            Some(rule) if !rule.suits(kind) => fields.refuse(&path, format!("an outcome of {name}")),
+            Some(rule) => {
+                rules.insert(kind, rule);
+            }
+            None => {}
+        }
+    }
+    rules
+}
+
+fn rule_of(outcome: ConflictOutcome) -> ConflictRule {
+    match outcome {
+        ConflictOutcome::Applied => ConflictRule::Applied,
+        ConflictOutcome::Superseded => ConflictRule::Superseded,
+        ConflictOutcome::Merged => ConflictRule::Merged,
+        ConflictOutcome::Rejected => ConflictRule::Rejected,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,6 +273,10 @@ mod tests {
 
     fn refused(policies: pb::Policies) -> Vec<String> {
         parse(policies).unwrap_err().violations.into_iter().map(|violation| violation.field).collect()
+    }
+
+    fn outcome(outcome: pb::ConflictOutcome) -> pb::ConflictPolicy {
+        pb::ConflictPolicy { decision: Some(Decision::Outcome(outcome.into())) }
     }
 
     fn remedy(action: i32) -> pb::RemediationPolicy {
@@ -251,6 +301,14 @@ mod tests {
                 ..Default::default()
             }),
             remediation: [("missing".to_owned(), remedy(1))].into(),
+            conflict_policies: [
+                ("concurrent_update".to_owned(), outcome(pb::ConflictOutcome::Applied)),
+                (
+                    "missing_target".to_owned(),
+                    pb::ConflictPolicy { decision: Some(Decision::Person(pb::Person {})) },
+                ),
+            ]
+            .into(),
             max_calls_per_second: Some(7),
             ..Default::default()
         };
@@ -273,6 +331,12 @@ mod tests {
             }),
             max_concurrency: 65,
             remediation: [("missing".to_owned(), remedy(3)), ("lost".to_owned(), remedy(1))].into(),
+            conflict_policies: [
+                ("duplicate_create".to_owned(), outcome(pb::ConflictOutcome::Merged)),
+                ("missing_target".to_owned(), pb::ConflictPolicy { decision: None }),
+                ("quarrel".to_owned(), outcome(pb::ConflictOutcome::Applied)),
+            ]
+            .into(),
             ..Default::default()
         };
         let paths = [
@@ -283,6 +347,9 @@ mod tests {
             "policies.max_concurrency",
             "policies.remediation",
             "policies.remediation.missing",
+            "policies.conflict_policies.duplicate_create",
+            "policies.conflict_policies.missing_target.decision",
+            "policies.conflict_policies",
         ];
         assert_eq!(refused(bad), paths);
     }

@@ -7,6 +7,7 @@ use xavyo_core::{
     Error,
     cause::{Cause, CauseKind},
     change::Changes,
+    conflict::ConflictOutcome,
     ids::{ConflictId, ConnectorId, IdentityId, LaneId, OperationId, SubjectId},
     operation::{Failure, HoldReason, Operation, OperationStatus, OperationType, Precondition},
 };
@@ -36,6 +37,7 @@ pub(super) struct OperationRow {
     next_attempt_at: Option<DateTime<Utc>>,
     blocked_by_operation_id: Option<Uuid>,
     conflict_id: Option<Uuid>,
+    decided: Option<String>,
     hold_reason: Option<String>,
     crash_count: i32,
     attempts: i32,
@@ -87,6 +89,7 @@ impl TryFrom<OperationRow> for Operation {
             next_attempt_at: row.next_attempt_at,
             blocked_by: row.blocked_by_operation_id.map(OperationId),
             conflict_id: row.conflict_id.map(ConflictId),
+            decided: row.decided.as_deref().and_then(ConflictOutcome::named),
             hold_reason: row.hold_reason.as_deref().and_then(HoldReason::named),
             crash_count: row.crash_count,
             attempts: row.attempts,
