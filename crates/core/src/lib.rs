@@ -13,7 +13,8 @@
 //! | whose account this is | [`classification`] for all of a target, [`correlation`] for one |
 //! | what differs, and what to write about it | [`comparison`], [`digest`], [`effect`] |
 //! | what may be done about a finding | [`remediation`], [`remediation::policy`] |
-//! | how much at once, how often, when again | [`guard`], [`lane`], [`retry`], [`schedule`] |
+//! | what a new operation does to those ahead of it | [`arrival`], [`leave`] |
+//! | how much at once, how often, when again | [`guard`], [`lane`], [`pace`], [`retry`], [`schedule`] |
 //! | whether a log is as it was written | [`chain`] |
 //! | how something can be wrong | [`error`] for callers, [`connector::FailureKind`] for targets |
 //!
@@ -37,6 +38,7 @@ pub mod ids;
 pub mod mapping;
 mod names;
 pub mod operation;
+pub mod pace;
 pub mod remediation;
 pub mod role;
 pub mod run;
@@ -49,5 +51,5 @@ pub mod value;
 pub use account::{link, state as account_state};
 pub use discrepancy::{fingerprint, report};
 pub use error::{Error, Kind, Reason, Violation};
-pub use operation::{effect, lane, retry};
-pub use value::{change, dn};
+pub use operation::{arrival, effect, lane, leave, retry};
+pub use value::{change, dn, sealed};
