@@ -14,6 +14,7 @@ pub mod faults;
 pub mod keys;
 pub mod ledger;
 pub mod load;
+pub mod mariadb;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

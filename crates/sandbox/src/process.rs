@@ -1,9 +1,8 @@
 //! Child processes that never outlive this one.
 //!
-//! A child starts through `setpriv --pdeathsig INT`: the kernel interrupts it when its parent dies, however that
-//! happens. The kernel means the parent *thread*; so every child is started by one thread, the nursery, that lives as
-//! long as the process. What slips through (a parent killed between fork and that call) is swept by
-//! [`crate::directory`].
+//! A child starts through `setpriv --pdeathsig`: the kernel interrupts it when its parent dies, however that happens. The
+//! kernel means the parent *thread*; so every child is started by one thread, the nursery, that lives as long as the
+//! process. What slips through (a parent killed between fork and that call) is swept by [`crate::directory`].
 
 use std::{
     env,
@@ -41,6 +40,8 @@ pub struct Program {
     user: User,
     directory: PathBuf,
     log: PathBuf,
+    /// What the kernel sends it when this process dies.
+    last_word: &'static str,
 }
 
 /// A running child. Dropped, it is interrupted and waited for.
@@ -65,7 +66,15 @@ impl Program {
             user: User::Myself,
             directory: directory.into(),
             log: log.into(),
+            last_word: "INT",
         }
+    }
+
+    /// For a program that does not heed INT: the name of the signal that ends it when this process dies.
+    #[must_use]
+    pub fn dies_by(mut self, signal: &'static str) -> Self {
+        self.last_word = signal;
+        self
     }
 
     #[must_use]
@@ -117,7 +126,7 @@ impl Program {
             .with_context(|| format!("cannot write {}", self.log.display()))?;
         let mut command = Command::new("setpriv");
         if dies_with_us {
-            command.args(["--pdeathsig", "INT"]);
+            command.args(["--pdeathsig", self.last_word]);
         }
         if let User::Other { uid, gid, .. } = &self.user {
             command.args(["--reuid", &uid.to_string(), "--regid", &gid.to_string(), "--clear-groups"]);
