@@ -8,12 +8,13 @@ use tonic::{
 };
 use xavyo_wire::pb::{
     provisioning::{
-        account_service_client::AccountServiceClient, connector_service_client::ConnectorServiceClient,
+        account_service_client::AccountServiceClient, audit_service_client::AuditServiceClient,
+        conflict_service_client::ConflictServiceClient, connector_service_client::ConnectorServiceClient,
         identity_service_client::IdentityServiceClient, operation_service_client::OperationServiceClient,
     },
     reconciliation::{
         action_service_client::ActionServiceClient, discrepancy_service_client::DiscrepancyServiceClient,
-        run_service_client::RunServiceClient,
+        run_service_client::RunServiceClient, schedule_service_client::ScheduleServiceClient,
     },
 };
 
@@ -30,8 +31,11 @@ pub struct Clients {
     pub identities: IdentityServiceClient<Authorised>,
     pub accounts: AccountServiceClient<Authorised>,
     pub operations: OperationServiceClient<Authorised>,
+    pub conflicts: ConflictServiceClient<Authorised>,
+    pub audit: AuditServiceClient<Authorised>,
     pub runs: RunServiceClient<Authorised>,
     pub discrepancies: DiscrepancyServiceClient<Authorised>,
+    pub schedules: ScheduleServiceClient<Authorised>,
     pub actions: ActionServiceClient<Authorised>,
 }
 
@@ -44,8 +48,11 @@ impl Clients {
             identities: IdentityServiceClient::with_interceptor(ours(), bearer.clone()),
             accounts: AccountServiceClient::with_interceptor(ours(), bearer.clone()),
             operations: OperationServiceClient::with_interceptor(ours(), bearer.clone()),
+            conflicts: ConflictServiceClient::with_interceptor(ours(), bearer.clone()),
+            audit: AuditServiceClient::with_interceptor(ours(), bearer.clone()),
             runs: RunServiceClient::with_interceptor(theirs(), bearer.clone()),
             discrepancies: DiscrepancyServiceClient::with_interceptor(theirs(), bearer.clone()),
+            schedules: ScheduleServiceClient::with_interceptor(theirs(), bearer.clone()),
             actions: ActionServiceClient::with_interceptor(theirs(), bearer),
         }
     }

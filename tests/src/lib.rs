@@ -8,6 +8,7 @@
 mod clients;
 mod raw;
 mod refusal;
+mod runs;
 mod verbs;
 mod world;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 use uuid::Uuid;
 use xavyo_runtime::Clock;
 use xavyo_sandbox::{
@@ -34,6 +34,22 @@ impl World {
         let stack = STACK.get_or_init(start).await;
         let tenant = Clock::system().new_id();
         Self { tenant, stack, admin: clients(stack, &token(stack, tenant, &["admin"])) }
+    }
+
+    /// In a system of its own, for what must not happen to others: it lives as long as this process.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub async fn alone() -> Self {
+        let stack: &'static Stack = Box::leak(Box::new(start().await));
+        let tenant = Clock::system().new_id();
+        Self { tenant, stack, admin: clients(stack, &token(stack, tenant, &["admin"])) }
+    }
+
+    /// As an admin, through that replica of reconciliation.
+    pub fn through(&self, reconciliation_url: &str) -> Clients {
+        let token = token(self.stack, self.tenant, &["admin"]);
+        Clients::new(&connect(self.stack.provisioning.url()), &connect(reconciliation_url.to_owned()), &token)
     }
 
     /// Another customer of the same system.
@@ -92,9 +108,10 @@ fn token(stack: &Stack, tenant: Uuid, roles: &[&str]) -> String {
 
 /// Connections of their own: a test's runtime ends with it.
 fn clients(stack: &Stack, token: &str) -> Clients {
-    let connect = |url: String| {
-        let endpoint = Endpoint::from_shared(url).expect("an address is a URL");
-        endpoint.timeout(Duration::from_secs(30)).connect_lazy()
-    };
     Clients::new(&connect(stack.provisioning.url()), &connect(stack.reconciliation.url()), token)
+}
+
+fn connect(url: String) -> Channel {
+    let endpoint = Endpoint::from_shared(url).expect("an address is a URL");
+    endpoint.timeout(Duration::from_secs(30)).connect_lazy()
 }

@@ -1,6 +1,7 @@
 //! Opening the service: what it needs, its worker, its gRPC services.
 
 use tokio_util::task::TaskTracker;
+use xavyo_core::chain::Chain;
 use xavyo_runtime::{Runtime, Service, StartError};
 use xavyo_wire::{
     descriptor,
@@ -13,16 +14,19 @@ use xavyo_wire::{
 };
 
 use crate::{
-    actions::Actions,
+    actions::{Actions, sealer::Sealer},
     crash,
     discrepancies::Discrepancies,
     grpc::{action::ActionServer, discrepancy::DiscrepancyServer, run::RunServer, schedule::ScheduleServer},
+    ignores::Ignores,
     nudge::Nudges,
     provisioning::Provisioning,
     remediation::Remediations,
     runs::Runs,
+    schedules::Schedules,
     secret_values::SecretValues,
     settings::Settings,
+    trend::Trends,
     worker::{Busy, Engine, lease::Lease},
 };
 
@@ -55,7 +59,7 @@ pub async fn start(settings: Settings, runtime: &mut Runtime) -> Result<Service,
     let engine = Engine {
         database: database.clone(),
         clock,
-        provisioning,
+        provisioning: provisioning.clone(),
         nudges,
         lease,
         busy,
@@ -64,16 +68,31 @@ pub async fn start(settings: Settings, runtime: &mut Runtime) -> Result<Service,
         limits: settings.limits(),
     };
     engine.start(&mut runtime.tasks);
+    let schedules = Schedules {
+        database: database.clone(),
+        clock: runtime.clock.clone(),
+        provisioning,
+        runs: runs.clone(),
+    };
+    let (fired, look_every) = (schedules.clone(), settings.limits().poll);
+    runtime.tasks.spawn("schedules", move |stop| fired.run(look_every, stop));
 
     let tokens = Tokens::new(runtime.keys.derive("xavyo reconciliation page tokens v1"));
     let run = RunServer { runs, tokens: tokens.clone(), stop: runtime.stop() };
     let discrepancies = Discrepancies { database: database.clone() };
-    let discrepancy = DiscrepancyServer { discrepancies, remediations, tokens: tokens.clone() };
-    let action = ActionServer { actions: Actions { database }, tokens };
+    let ignores = Ignores { database: database.clone(), clock: runtime.clock.clone() };
+    let trends = Trends { database: database.clone(), clock: runtime.clock.clone() };
+    let discrepancy =
+        DiscrepancyServer { discrepancies, remediations, ignores, trends, tokens: tokens.clone() };
+    let schedule = ScheduleServer { schedules, tokens: tokens.clone() };
+    let chain = Chain::new(runtime.keys.derive("xavyo reconciliation audit chain v1"));
+    let sealer = Sealer { database: database.clone(), chain: chain.clone() };
+    runtime.tasks.spawn("sealer", |stop| sealer.run(stop));
+    let action = ActionServer { actions: Actions { database, chain }, tokens };
     Ok(Service::new(status)
         .describe(descriptor::RECONCILIATION)
         .add(RunServiceServer::new(run))
         .add(DiscrepancyServiceServer::new(discrepancy))
-        .add(ScheduleServiceServer::new(ScheduleServer))
+        .add(ScheduleServiceServer::new(schedule))
         .add(ActionServiceServer::new(action)))
 }

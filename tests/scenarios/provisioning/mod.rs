@@ -5,4 +5,4 @@ mod connector;
 mod identity;
 mod operation;
 mod queue;
-mod target;
+pub mod target;

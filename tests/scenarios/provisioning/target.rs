@@ -10,7 +10,7 @@ use xavyo_tests::{World, memory_connector, refused};
 use xavyo_wire::pb::{common::RemediationAction, provisioning as pp, reconciliation as pr};
 
 /// A table of accounts, and how a connector reaches it.
-async fn table(database: &TargetDatabase) -> (PgPool, pp::ConnectorSettings) {
+pub async fn table(database: &TargetDatabase) -> (PgPool, pp::ConnectorSettings) {
     let pool = database.pool().await.unwrap();
     sqlx::raw_sql(
         "create table account (
@@ -84,7 +84,7 @@ async fn a_table_that_drifted_behind_our_back_is_put_right_r8_r11() {
 }
 
 /// A connector to that directory.
-fn directory(slapd: &Slapd, password: &str) -> pp::CreateConnectorRequest {
+pub fn directory(slapd: &Slapd, password: &str) -> pp::CreateConnectorRequest {
     let ldap = pp::LdapSettings {
         host: HOST.to_string(),
         port: slapd.tls_port().into(),

@@ -80,15 +80,6 @@ async fn a_read_that_breaks_off_reports_nothing_missing_r1_fault_2() {
 }
 
 #[tokio::test]
-async fn a_target_that_is_down_fails_the_run_with_the_reason() {
-    let world = World::new().await;
-    let connector = world.failing_connector(&[("read", "down", 99)]).await;
-    let run = world.full_run(&connector, false).await;
-    assert_eq!(run.status(), pr::ReconciliationRunStatus::Failed);
-    assert!(world.admin.discrepancies_of(&run.id).await.is_empty());
-}
-
-#[tokio::test]
 async fn a_watch_begins_with_the_run_ends_with_its_end_and_resumes_from_its_token() {
     let world = World::new().await;
     let connector = world.connector(|_| {}).await;

@@ -14,6 +14,7 @@ use crate::{
     change::ACCOUNT_STATE,
     error::Error,
     fingerprint::Fingerprint,
+    guard::Effect,
     ids::{ConnectorId, DiscrepancyId, IdentityId, RunId, SubjectId},
     names::names,
     remediation::Remedy,
@@ -84,6 +85,8 @@ pub struct Discrepancy {
     pub suggested: Option<Remedy>,
     /// What the run's plan would do, or has done, about it.
     pub planned: Option<Remedy>,
+    /// What the guard counts that as; none = it writes nothing to a target.
+    pub planned_effect: Option<Effect>,
     pub resolution_status: ResolutionStatus,
     pub resolved_at: Option<DateTime<Utc>>,
     pub resolved_by: Option<SubjectId>,

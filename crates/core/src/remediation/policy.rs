@@ -3,12 +3,15 @@
 //! Applied by a non-dry run, after the guard, never on a connector's first run. Policy never picks what only a person
 //! can pick, and never does the opposite of what is suggested.
 
-use super::{RemediationAction, Remedy, allowed};
+use super::{RemediationAction, RemediationDirection, Remedy, allowed};
 use crate::{
     account::AccountState,
     account_state,
+    change::{Change, Changes},
     discrepancy::{Discrepancy, DiscrepancyType},
     error::{Error, Reason},
+    guard::{self, Effect},
+    operation::OperationType,
 };
 
 /// Refuses, when a connector is stored, a policy that the table does not allow or that leaves a choice open.
@@ -52,6 +55,34 @@ pub fn planned(policy: Option<Remedy>, discrepancy: &Discrepancy, disabled_by_us
     });
     let is_suggested = discrepancy.suggested == Some(remedy);
     (is_allowed && may_change_state && (is_suggested || !must_be_suggested)).then_some(remedy)
+}
+
+/// What the guard counts a planned remedy as; none where it writes nothing to a target. `change` is the one that an update
+/// of the discrepancy's attribute makes.
+pub fn effect(remedy: Remedy, discrepancy: &Discrepancy, change: Option<&Change>) -> Option<Effect> {
+    use RemediationAction::{Create, Delete, InactivateIdentity, Link, Unlink, Update};
+    match (remedy.action, remedy.direction) {
+        (Unlink, _) | (Create, RemediationDirection::TargetToXavyo) => None,
+        // What follows from an identity's change is written, and counted, on other connectors.
+        (Create | Link, _) | (Update, RemediationDirection::TargetToXavyo) => Some(Effect::Constructive),
+        (Delete | InactivateIdentity, _) => Some(Effect::Destructive),
+        (Update, RemediationDirection::XavyoToTarget) => Some(match discrepancy.expected_state() {
+            Some(AccountState::Enabled) => Effect::Constructive,
+            Some(AccountState::Disabled | AccountState::Absent) => Effect::Destructive,
+            None => of_attribute(discrepancy, change),
+        }),
+    }
+}
+
+/// An orphan is disabled; of an attribute the change itself tells.
+fn of_attribute(discrepancy: &Discrepancy, change: Option<&Change>) -> Effect {
+    match (&discrepancy.attribute_name, change) {
+        (None, _) => Effect::Destructive,
+        (Some(_), None) => Effect::Constructive,
+        (Some(name), Some(change)) => {
+            guard::effect(OperationType::Update, &Changes::from([(name.clone(), change.clone())]))
+        }
+    }
 }
 
 /// The remedy needs an identity or a pair that only a person can name.
@@ -102,6 +133,7 @@ mod tests {
             first_seen_at: DateTime::UNIX_EPOCH,
             suggested,
             planned: None,
+            planned_effect: None,
             resolution_status: ResolutionStatus::Pending,
             resolved_at: None,
             resolved_by: None,
@@ -172,5 +204,31 @@ mod tests {
         assert!(check(DiscrepancyType::Unlinked, to_xavyo(RemediationAction::Link)).is_err());
         assert!(check(DiscrepancyType::Unlinked, link).is_ok());
         assert!(check(DiscrepancyType::Orphan, to_target(RemediationAction::Delete)).is_ok());
+    }
+
+    #[test]
+    fn the_guard_counts_what_a_plan_takes_away_as_destructive() {
+        let create = to_target(RemediationAction::Create);
+        let orphan = discrepancy(DiscrepancyType::Orphan, None);
+        let missing = discrepancy(DiscrepancyType::Missing, Some(create));
+        let mail = Discrepancy {
+            attribute_name: Some("mail".to_owned()),
+            ..discrepancy(DiscrepancyType::Mismatch, Some(UPDATE))
+        };
+        let set = Change::Set(vec!["x".into()]);
+        for (remedy, row, change, expected) in [
+            (create, &missing, None, Some(Effect::Constructive)),
+            (to_xavyo(RemediationAction::InactivateIdentity), &missing, None, Some(Effect::Destructive)),
+            (UPDATE, &orphan, None, Some(Effect::Destructive)),
+            (to_target(RemediationAction::Delete), &orphan, None, Some(Effect::Destructive)),
+            (to_xavyo(RemediationAction::Create), &orphan, None, None),
+            (to_target(RemediationAction::Unlink), &missing, None, None),
+            (UPDATE, &state("disabled", "enabled", UPDATE), None, Some(Effect::Destructive)),
+            (UPDATE, &state("enabled", "disabled", UPDATE), None, Some(Effect::Constructive)),
+            (UPDATE, &mail, Some(&set), Some(Effect::Constructive)),
+            (UPDATE, &mail, Some(&Change::Clear), Some(Effect::Destructive)),
+        ] {
+            assert_eq!(effect(remedy, row, change), expected, "{remedy:?} {}", row.discrepancy_type);
+        }
     }
 }

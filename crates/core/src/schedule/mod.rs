@@ -10,7 +10,7 @@ mod slot;
 mod tests;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
+pub use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 pub use recurrence::{Cron, Fields, Recurrence};

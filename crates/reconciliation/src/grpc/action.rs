@@ -4,14 +4,12 @@ use tonic::Request;
 use uuid::Uuid;
 use xavyo_core::error::Result;
 use xavyo_runtime::Caller;
-use xavyo_wire::{
-    Fields, json, limits, page::Tokens, pb::reconciliation as pb, status::not_implemented, time,
-};
+use xavyo_wire::{Fields, json, limits, page::Tokens, pb::reconciliation as pb, status::status, time};
 
 use super::{Answer, Paging, answer};
 use crate::{
-    actions::Actions,
-    store::action::{ActionFilter, StoredAction},
+    actions::{Actions, Range, Verdict},
+    store::action::{ActionFilter, ActionResult, StoredAction},
 };
 
 #[derive(Debug)]
@@ -31,9 +29,11 @@ impl pb::action_service_server::ActionService for ActionServer {
 
     async fn verify_actions(
         &self,
-        _: Request<pb::VerifyActionsRequest>,
+        request: Request<pb::VerifyActionsRequest>,
     ) -> Answer<pb::VerifyActionsResponse> {
-        Err(not_implemented("ActionService/VerifyActions"))
+        let caller = Caller::of(&request).map_err(status)?;
+        let range = range(&request.into_inner()).map_err(status)?;
+        answer(self.actions.verify(&caller, range).await.map(verdict))
     }
 }
 
@@ -57,11 +57,39 @@ fn filter(request: pb::ListActionsRequest) -> Result<ActionFilter> {
     let filter = ActionFilter {
         connector_id: fields.optional_id("connector_id", request.connector_id.as_deref()),
         discrepancy_id: fields.optional_id("discrepancy_id", request.discrepancy_id.as_deref()),
+        run_id: fields.optional_id("run_id", request.run_id.as_deref()),
+        performed_by: fields.optional_id("performed_by", request.performed_by.as_deref()),
         action_type: fields.optional_text("action_type", request.action_type, limits::ATTRIBUTE_NAME),
-        result: fields.optional_text("result", request.result, limits::ATTRIBUTE_NAME),
+        result: result(&mut fields, request.result),
         dry_run: request.dry_run,
+        from: fields.time("from", request.from),
+        until: fields.time("until", request.until),
     };
     fields.finish(filter)
+}
+
+fn result(fields: &mut Fields, name: Option<String>) -> Option<ActionResult> {
+    let name = name.filter(|name| !name.is_empty())?;
+    let result = ActionResult::named(&name);
+    if result.is_none() {
+        fields.refuse("result", format!("one of {}", ActionResult::ALL.map(ActionResult::name).join(", ")));
+    }
+    result
+}
+
+fn range(request: &pb::VerifyActionsRequest) -> Result<Range> {
+    let mut fields = Fields::default();
+    let range = Range { from: fields.time("from", request.from), until: fields.time("until", request.until) };
+    fields.finish(range)
+}
+
+fn verdict(verdict: Verdict) -> pb::VerifyActionsResponse {
+    pb::VerifyActionsResponse {
+        intact: verdict.first_broken.is_none(),
+        verified: verdict.verified,
+        unsealed: verdict.unsealed,
+        first_broken_id: verdict.first_broken.map(|id| id.to_string()),
+    }
 }
 
 fn action(action: StoredAction) -> pb::ReconciliationAction {

@@ -4,22 +4,23 @@ use tonic::Request;
 use uuid::Uuid;
 use xavyo_core::{error::Result, ids::DiscrepancyId};
 use xavyo_runtime::{Caller, Deadline};
-use xavyo_wire::{
-    Fields, discrepancy, limits, page::Tokens, pb::reconciliation as pb, status::not_implemented,
-    status::status,
-};
+use xavyo_wire::{Fields, discrepancy, limits, page::Tokens, pb::reconciliation as pb, status::status};
 
-use super::{Answer, Paging, answer, remediation};
+use super::{Answer, Paging, answer, ignore, remediation, trend};
 use crate::{
     discrepancies::{Discrepancies, record::DiscrepancyRecord},
+    ignores::{Ignore, Ignores},
     remediation::Remediations,
     store::discrepancy::DiscrepancyFilter,
+    trend::Trends,
 };
 
 #[derive(Debug)]
 pub struct DiscrepancyServer {
     pub discrepancies: Discrepancies,
     pub remediations: Remediations,
+    pub ignores: Ignores,
+    pub trends: Trends,
     pub tokens: Tokens,
 }
 
@@ -78,24 +79,43 @@ impl pb::discrepancy_service_server::DiscrepancyService for DiscrepancyServer {
 
     async fn ignore_discrepancy(
         &self,
-        _: Request<pb::IgnoreDiscrepancyRequest>,
+        request: Request<pb::IgnoreDiscrepancyRequest>,
     ) -> Answer<pb::IgnoreDiscrepancyResponse> {
-        Err(not_implemented("DiscrepancyService/IgnoreDiscrepancy"))
+        let caller = Caller::of(&request).map_err(status)?;
+        let command = ignore::command_of(request.into_inner()).map_err(status)?;
+        let ignored = self.ignores.ignore(&caller, command).await;
+        answer(ignored.map(|(record, ignored)| pb::IgnoreDiscrepancyResponse {
+            discrepancy: Some(to_pb(&record)),
+            ignore: Some(ignore::to_pb(&ignored)),
+        }))
     }
 
-    async fn list_ignores(&self, _: Request<pb::ListIgnoresRequest>) -> Answer<pb::ListIgnoresResponse> {
-        Err(not_implemented("DiscrepancyService/ListIgnores"))
+    async fn list_ignores(
+        &self,
+        request: Request<pb::ListIgnoresRequest>,
+    ) -> Answer<pb::ListIgnoresResponse> {
+        answer(self.page_of_ignores(&request).await)
     }
 
-    async fn delete_ignore(&self, _: Request<pb::DeleteIgnoreRequest>) -> Answer<pb::DeleteIgnoreResponse> {
-        Err(not_implemented("DiscrepancyService/DeleteIgnore"))
+    async fn delete_ignore(
+        &self,
+        request: Request<pb::DeleteIgnoreRequest>,
+    ) -> Answer<pb::DeleteIgnoreResponse> {
+        let caller = Caller::of(&request).map_err(status)?;
+        let id = ignore::id_of(request.get_ref()).map_err(status)?;
+        answer(self.ignores.delete(&caller, id).await.map(|()| pb::DeleteIgnoreResponse {}))
     }
 
     async fn get_discrepancy_trend(
         &self,
-        _: Request<pb::GetDiscrepancyTrendRequest>,
+        request: Request<pb::GetDiscrepancyTrendRequest>,
     ) -> Answer<pb::GetDiscrepancyTrendResponse> {
-        Err(not_implemented("DiscrepancyService/GetDiscrepancyTrend"))
+        let caller = Caller::of(&request).map_err(status)?;
+        let query = trend::query_of(request.get_ref()).map_err(status)?;
+        let points = self.trends.get(&caller, query).await;
+        answer(points.map(|points| pb::GetDiscrepancyTrendResponse {
+            points: points.iter().map(trend::to_pb).collect(),
+        }))
     }
 }
 
@@ -112,6 +132,22 @@ impl DiscrepancyServer {
         let paging = Paging::of(&self.tokens, &page, &listed, id);
         Ok(pb::ListDiscrepanciesResponse {
             discrepancies: listed.items.iter().map(to_pb).collect(),
+            next_page_token: paging.next_page_token,
+            total_size: paging.total_size,
+            total_size_capped: paging.total_size_capped,
+        })
+    }
+
+    async fn page_of_ignores(
+        &self,
+        request: &Request<pb::ListIgnoresRequest>,
+    ) -> Result<pb::ListIgnoresResponse> {
+        let caller = Caller::of(request)?;
+        let page = self.tokens.open::<Uuid, _>(caller.tenant, request.get_ref())?;
+        let listed = self.ignores.list(&caller, &ignore::filter_of(request.get_ref())?, &page).await?;
+        let paging = Paging::of(&self.tokens, &page, &listed, |ignored: &Ignore| ignored.id);
+        Ok(pb::ListIgnoresResponse {
+            ignores: listed.items.iter().map(ignore::to_pb).collect(),
             next_page_token: paging.next_page_token,
             total_size: paging.total_size,
             total_size_capped: paging.total_size_capped,

@@ -2,9 +2,11 @@
 
 pub mod action;
 pub mod discrepancy;
+mod ignore;
 mod remediation;
 pub mod run;
 pub mod schedule;
+mod trend;
 
 use tonic::{Response, Status};
 use uuid::Uuid;

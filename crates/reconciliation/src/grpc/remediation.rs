@@ -33,6 +33,7 @@ pub(super) fn remediate_of(request: pb::RemediateDiscrepancyRequest) -> Result<R
         choice: choice(&mut fields, request.identity_id.as_deref(), request.external_uid),
         reason: fields.optional_text("reason", request.reason, limits::REASON),
         dry_run: request.dry_run,
+        run_id: None,
         request_id: fields.optional_id("request_id", request.request_id.as_deref()),
     };
     fields.finish(command)
@@ -58,6 +59,7 @@ pub(super) fn bulk_of(request: pb::BulkRemediateDiscrepanciesRequest) -> Result<
             choice: choice(fields, item.identity_id.as_deref(), item.external_uid),
             reason: reason.clone(),
             dry_run: request.dry_run,
+            run_id: None,
             request_id: None,
         }
     });

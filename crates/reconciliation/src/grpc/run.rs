@@ -6,18 +6,23 @@ use futures::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
 use uuid::Uuid;
-use xavyo_core::{discrepancy::DiscrepancyType, error::Result, ids::RunId, run::ReconciliationMode};
+use xavyo_core::{
+    discrepancy::DiscrepancyType,
+    error::Result,
+    ids::{DiscrepancyId, RunId},
+    run::ReconciliationMode,
+};
 use xavyo_runtime::Caller;
 use xavyo_wire::{
     Fields, Numbered, limits, page::Tokens, pb::common, pb::reconciliation as pb, report, run,
-    status::not_implemented, status::status, time,
+    status::status, time,
 };
 
 use super::{Answer, Paging, answer};
 use crate::{
     runs::{
-        CancelRun, Runs, StartRun,
-        record::RunRecord,
+        PlanApproval, ResumeRun, Runs, StartRun, StopRun,
+        record::{RunRecord, StopRequest},
         watch::{
             Told,
             follower::{Event, ProgressTold},
@@ -33,6 +38,9 @@ pub struct RunServer {
     /// Streams end when the process does.
     pub stop: CancellationToken,
 }
+
+/// The most findings of a plan that an approval may leave out.
+const MAX_EXCLUDED: usize = 10_000;
 
 type WatchStream = Pin<Box<dyn Stream<Item = Result<pb::WatchRunResponse, Status>> + Send>>;
 
@@ -58,18 +66,26 @@ impl pb::run_service_server::RunService for RunServer {
         answer(self.list(&request).await)
     }
 
-    async fn pause_run(&self, _: Request<pb::PauseRunRequest>) -> Answer<pb::PauseRunResponse> {
-        Err(not_implemented("RunService/PauseRun"))
+    async fn pause_run(&self, request: Request<pb::PauseRunRequest>) -> Answer<pb::PauseRunResponse> {
+        let caller = Caller::of(&request).map_err(status)?;
+        let pb::PauseRunRequest { run_id, reason } = request.into_inner();
+        let command = stop(StopRequest::Pause, &run_id, reason).map_err(status)?;
+        let record = self.runs.stop(&caller, command).await;
+        answer(record.map(|record| pb::PauseRunResponse { run: Some(run::to_pb(&record.run)) }))
     }
 
-    async fn resume_run(&self, _: Request<pb::ResumeRunRequest>) -> Answer<pb::ResumeRunResponse> {
-        Err(not_implemented("RunService/ResumeRun"))
+    async fn resume_run(&self, request: Request<pb::ResumeRunRequest>) -> Answer<pb::ResumeRunResponse> {
+        let caller = Caller::of(&request).map_err(status)?;
+        let command = resume(request.into_inner()).map_err(status)?;
+        let record = self.runs.resume(&caller, command).await;
+        answer(record.map(|record| pb::ResumeRunResponse { run: Some(run::to_pb(&record.run)) }))
     }
 
     async fn cancel_run(&self, request: Request<pb::CancelRunRequest>) -> Answer<pb::CancelRunResponse> {
         let caller = Caller::of(&request).map_err(status)?;
-        let command = cancel(request.into_inner()).map_err(status)?;
-        let record = self.runs.cancel(&caller, command).await;
+        let pb::CancelRunRequest { run_id, reason } = request.into_inner();
+        let command = stop(StopRequest::Cancel, &run_id, reason).map_err(status)?;
+        let record = self.runs.stop(&caller, command).await;
         answer(record.map(|record| pb::CancelRunResponse { run: Some(run::to_pb(&record.run)) }))
     }
 
@@ -132,18 +148,39 @@ fn start(request: pb::StartRunRequest) -> Result<StartRun> {
         dry_run: request.dry_run,
         accept_count_at_least: accepted,
         reason,
+        slot: None,
         request_id: fields.optional_id("request_id", request.request_id.as_deref()),
     };
     fields.finish(command)
 }
 
-fn cancel(request: pb::CancelRunRequest) -> Result<CancelRun> {
+fn stop(request: StopRequest, run_id: &str, reason: Option<String>) -> Result<StopRun> {
     let mut fields = Fields::default();
-    let command = CancelRun {
-        run_id: fields.id("run_id", &request.run_id),
-        reason: fields.optional_text("reason", request.reason, limits::REASON),
+    let command = StopRun {
+        run_id: fields.id("run_id", run_id),
+        request,
+        reason: fields.optional_text("reason", reason, limits::REASON),
     };
     fields.finish(command)
+}
+
+fn resume(request: pb::ResumeRunRequest) -> Result<ResumeRun> {
+    let mut fields = Fields::default();
+    let run_id = fields.id("run_id", &request.run_id);
+    let reason = fields.optional_text("reason", request.reason, limits::REASON);
+    let exclude = fields
+        .each("exclude", request.exclude, MAX_EXCLUDED, |fields, id| fields.id::<DiscrepancyId>("", &id));
+    let digest = request.plan_digest.unwrap_or_default();
+    match (request.approve, digest.is_empty()) {
+        (true, true) => fields.refuse("plan_digest", "required with approve"),
+        (false, false) => fields.refuse("plan_digest", "absent without approve"),
+        (true, false) | (false, true) => {}
+    }
+    if !request.approve && !exclude.is_empty() {
+        fields.refuse("exclude", "empty without approve");
+    }
+    let approval = request.approve.then_some(PlanApproval { plan_digest: digest, exclude });
+    fields.finish(ResumeRun { run_id, approval, reason })
 }
 
 fn filter(request: &pb::ListRunsRequest) -> Result<RunFilter> {

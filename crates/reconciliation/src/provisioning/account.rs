@@ -60,6 +60,8 @@ pub struct PairLink {
     pub etag: String,
     pub identity_id: IdentityId,
     pub account: AccountKey,
+    /// Only what we disabled may a policy enable again.
+    pub disabled_by_us: bool,
 }
 
 /// A changed uid that a read found under a link's immutable id.
@@ -294,6 +296,7 @@ fn link(link: pb::Link) -> Result<PairLink> {
             external_uid: fields.text("link.external_uid", link.external_uid, limits::UID),
             immutable_id: link.immutable_id,
         },
+        disabled_by_us: link.disabled_by_us,
     };
     fields.finish(parsed).map_err(malformed)
 }

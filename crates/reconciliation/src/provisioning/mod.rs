@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod connector;
+pub mod guard;
 pub mod identity;
 pub mod operation;
 pub mod read;

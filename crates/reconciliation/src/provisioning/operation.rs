@@ -119,7 +119,7 @@ impl Session {
         Ok(answer.into_inner())
     }
 
-    fn operations(&self) -> OperationServiceClient<tonic::transport::Channel> {
+    pub(super) fn operations(&self) -> OperationServiceClient<tonic::transport::Channel> {
         OperationServiceClient::new(self.channel.clone())
     }
 }

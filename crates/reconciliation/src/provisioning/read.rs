@@ -68,6 +68,14 @@ impl Session {
     }
 }
 
+impl ExpectedPage {
+    /// How many of its identities have a linked account.
+    pub fn links(&self) -> i64 {
+        i64::try_from(self.accounts.iter().filter(|account| account.link.is_some()).count())
+            .unwrap_or(i64::MAX)
+    }
+}
+
 impl ExpectedRead {
     /// INCOMPLETE_READ where the stream has ended without its proof.
     pub async fn next(&mut self) -> Result<Item<ExpectedPage>> {

@@ -20,6 +20,7 @@ use xavyo_runtime::{
 use super::{
     Remediate, Remediations, changes,
     facts::{Facts, Subject},
+    finish::passes,
     plan::{self, Plan},
     record::{Failure, Outcome, RemediationRecord},
 };
@@ -180,7 +181,7 @@ impl Remediations {
             choice: command.choice.clone(),
             reason: command.reason.clone(),
             dry_run: command.dry_run,
-            run_id: None,
+            run_id: command.run_id,
             requested_by: caller.subject,
             trace_id: Some(caller.trace_id.clone()),
             fence: 0,
@@ -190,7 +191,8 @@ impl Remediations {
         }
     }
 
-    /// A finding that no longer holds is settled with its audit row; any other refusal leaves everything as it is.
+    /// A finding that no longer holds is settled with its audit row. Any other refusal is the caller's to hear, and leaves
+    /// everything as it is; a run's is recorded: nobody else would learn of it.
     async fn refuse(
         &self,
         mut tx: Transaction,
@@ -200,18 +202,21 @@ impl Remediations {
         remedy: Remedy,
         error: Error,
     ) -> Result<Error> {
-        if error.reason != Reason::Superseded || command.dry_run {
+        let is_settled = error.reason == Reason::Superseded;
+        if command.dry_run || passes(&error) || !(is_settled || command.run_id.is_some()) {
             return Ok(error);
         }
         let mut record = self.intent(caller, command, found, remedy);
         record.outcome = Some(Outcome { failure: Some(Failure::of(&error)), changes: None });
-        let settlement = Settlement {
-            event: Event::Superseded,
-            by: caller.subject,
-            note: &error.message,
-            at: record.created_at,
-        };
-        discrepancy::settle(&mut tx, caller.tenant, found.id, settlement).await?;
+        if is_settled {
+            let settlement = Settlement {
+                event: Event::Superseded,
+                by: caller.subject,
+                note: &error.message,
+                at: record.created_at,
+            };
+            discrepancy::settle(&mut tx, caller.tenant, found.id, settlement).await?;
+        }
         remediation::insert(&mut tx, caller.tenant, &record).await?;
         action::insert(&mut tx, caller.tenant, &self.action(&record, ActionResult::Failure)).await?;
         db::commit(tx).await?;

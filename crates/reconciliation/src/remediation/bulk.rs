@@ -14,7 +14,7 @@ use xavyo_core::{
     discrepancy::{Discrepancy, ResolutionStatus},
     error::Result,
     ids::DiscrepancyId,
-    remediation::{self as table, Remedy},
+    remediation as table,
 };
 use xavyo_runtime::{Caller, Deadline, db};
 
@@ -69,16 +69,29 @@ impl Remediations {
         let found = self.check(caller, &command).await?;
         self.bind_request_id(caller, &command).await?;
         let connector = self.connector_of(caller, &found).await;
-        let begin = |remediate: &Remediate| {
+        let item = |remediate: &Remediate| {
             let request_id = command.request_id.map(|id| id_of_item(id, remediate.discrepancy_id));
-            let remediate = Remediate { request_id, ..remediate.clone() };
-            let row = found.get(&remediate.discrepancy_id).cloned();
+            let row = found.get(&remediate.discrepancy_id)?;
+            Some((Remediate { request_id, ..remediate.clone() }, row.clone()))
+        };
+        let items = command.items.iter().filter_map(item).collect();
+        Ok(self.do_all(caller, items, connector, patience(deadline)).await)
+    }
+
+    /// Does all of it, as far as it has ended by then; the rest goes on by itself. Each item is checked by the caller.
+    pub(crate) async fn do_all(
+        &self,
+        caller: &Caller,
+        items: Vec<(Remediate, Discrepancy)>,
+        connector: Option<Arc<ConnectorView>>,
+        until: Instant,
+    ) -> BulkOutcome {
+        let begin = |(remediate, row): (Remediate, Discrepancy)| {
             let connector = connector.clone();
             async move { self.begin_item(caller, remediate, row, connector).await }
         };
-        let items: Vec<Item> =
-            stream::iter(&command.items).map(begin).buffered(BEGUN_AT_ONCE).collect().await;
-        Ok(self.end_all(items, patience(deadline)).await)
+        let items: Vec<Item> = stream::iter(items).map(begin).buffered(BEGUN_AT_ONCE).collect().await;
+        self.end_all(items, until).await
     }
 
     /// The discrepancies by id, if the call makes sense as a whole.
@@ -86,7 +99,7 @@ impl Remediations {
         &self,
         caller: &Caller,
         command: &BulkRemediate,
-    ) -> Result<HashMap<DiscrepancyId, (Discrepancy, Remedy)>> {
+    ) -> Result<HashMap<DiscrepancyId, Discrepancy>> {
         let ids: Vec<Uuid> = command.items.iter().map(|item| item.discrepancy_id.0).collect();
         let mut tx = self.database.begin(caller.tenant).await?;
         let rows = discrepancy::find_all(&mut tx, caller.tenant, &ids).await?;
@@ -100,8 +113,8 @@ impl Remediations {
         let mut found = HashMap::new();
         for item in &command.items {
             let row = rows.remove(&item.discrepancy_id).ok_or_else(|| Error::not_found("discrepancy"))?;
-            let remedy = table::choose(&row, item.action, item.direction)?;
-            found.insert(row.id, (row, remedy));
+            table::choose(&row, item.action, item.direction)?;
+            found.insert(row.id, row);
         }
         Ok(found)
     }
@@ -110,9 +123,9 @@ impl Remediations {
     async fn connector_of(
         &self,
         caller: &Caller,
-        found: &HashMap<DiscrepancyId, (Discrepancy, Remedy)>,
+        found: &HashMap<DiscrepancyId, Discrepancy>,
     ) -> Option<Arc<ConnectorView>> {
-        let (row, _) = found.values().next()?;
+        let row = found.values().next()?;
         self.session(caller).connector(row.connector_id).await.ok().map(Arc::new)
     }
 
@@ -128,11 +141,10 @@ impl Remediations {
         &self,
         caller: &Caller,
         remediate: Remediate,
-        row: Option<(Discrepancy, Remedy)>,
+        row: Discrepancy,
         connector: Option<Arc<ConnectorView>>,
     ) -> Item {
         let id = remediate.discrepancy_id;
-        let Some((row, remedy)) = row else { return Item::Skipped(id, "it was not found".to_owned()) };
         match self.begin(caller, &remediate, METHOD, connector).await {
             Ok(Begun::Before(record)) => Item::Done(record),
             Ok(Begun::Now(intent)) => Item::UnderWay(intent),
@@ -145,7 +157,10 @@ impl Remediations {
                 Item::Skipped(id, format!("it is {status}"))
             }
             Err(error) => {
-                let record = self.intent(caller, &remediate, &row, remedy);
+                let record = match table::choose(&row, remediate.action, remediate.direction) {
+                    Ok(remedy) => self.intent(caller, &remediate, &row, remedy),
+                    Err(error) => return Item::Skipped(id, error.message),
+                };
                 Item::Done(Box::new(failed(record, &error)))
             }
         }

@@ -147,6 +147,7 @@ fn command_of(record: &RemediationRecord) -> Remediate {
         choice: record.choice.clone(),
         reason: record.reason.clone(),
         dry_run: false,
+        run_id: record.run_id,
         request_id: None,
     }
 }

@@ -26,7 +26,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 use xavyo_core::{
     error::Result,
-    ids::DiscrepancyId,
+    ids::{DiscrepancyId, RunId},
     remediation::{RemediationAction, RemediationDirection},
 };
 use xavyo_runtime::{Caller, Clock, Database, Deadline};
@@ -72,6 +72,9 @@ pub struct Remediate {
     pub choice: Choice,
     pub reason: Option<String>,
     pub dry_run: bool,
+    /// The run whose policy asks for it; none = a caller does.
+    #[serde(skip)]
+    pub run_id: Option<RunId>,
     #[serde(skip)]
     pub request_id: Option<Uuid>,
 }

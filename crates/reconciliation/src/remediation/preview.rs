@@ -95,6 +95,7 @@ impl Remediations {
             choice: with_best_match(discrepancy, choice),
             reason: None,
             dry_run: true,
+            run_id: None,
             request_id: None,
         };
         let planned = self.planned(&session, None, caller.tenant, discrepancy, remedy, &command).await?;

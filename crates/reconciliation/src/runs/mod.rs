@@ -3,10 +3,11 @@
 //!
 //! Begin with [`Runs::start`]; [`watch`] follows a run, whichever replica works on it; [`report`] says what it found.
 
-mod cancel;
 pub mod record;
 pub mod report;
+mod resume;
 mod start;
+mod stop;
 pub mod watch;
 
 use uuid::Uuid;
@@ -26,7 +27,11 @@ use crate::{
     },
 };
 
-pub use start::StartRun;
+pub use self::{
+    resume::{PlanApproval, ResumeRun},
+    start::{Slot, StartRun},
+    stop::StopRun,
+};
 
 #[derive(Clone, Debug)]
 pub struct Runs {
@@ -34,13 +39,6 @@ pub struct Runs {
     pub clock: Clock,
     pub provisioning: Provisioning,
     pub nudges: Nudges,
-}
-
-/// CancelRun.
-#[derive(Clone, Debug)]
-pub struct CancelRun {
-    pub run_id: RunId,
-    pub reason: Option<String>,
 }
 
 impl Runs {
@@ -72,7 +70,7 @@ impl Runs {
     }
 
     /// Ends a read-write transaction and tells who waits.
-    async fn commit(&self, tx: db::Transaction) -> Result<()> {
+    pub(crate) async fn commit(&self, tx: db::Transaction) -> Result<()> {
         db::commit(tx).await?;
         self.nudges.work();
         self.nudges.run_changed();

@@ -5,17 +5,23 @@ use serde::{Deserialize, Serialize};
 use xavyo_core::{
     ids::{DiscrepancyId, WorkerId},
     report::{DiscrepancySummary, SetApart},
-    run::Run,
+    run::{Event, Run},
 };
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunRecord {
     pub run: Run,
+    /// Of a schedule's run: the slot that it stands for.
+    pub slot_at: Option<DateTime<Utc>>,
     pub progress: Progress,
     /// One of each read that has ended.
     pub proofs: Vec<ReadProof>,
     /// Older open findings whose accounts this run could not judge: it leaves them open.
     pub spared: Vec<DiscrepancyId>,
+    /// Findings that the approver left out of the plan.
+    pub excluded: Vec<DiscrepancyId>,
+    /// Of a plan that waits or waited for its approval: until when it might come.
+    pub approval_expires_at: Option<DateTime<Utc>>,
     /// What somebody asked of a run that a worker holds.
     pub stop_request: Option<StopRequest>,
     /// Whose hands it is in.
@@ -49,6 +55,9 @@ pub struct ReadProof {
     /// In words.
     pub evidence: String,
     pub count: i64,
+    /// Of the expected side: identities with a linked account.
+    #[serde(default)]
+    pub links: i64,
     /// The target's own mark, taken before the read.
     pub watermark: Option<String>,
 }
@@ -84,6 +93,14 @@ impl Side {
 }
 
 impl StopRequest {
+    /// The event that obeying it is.
+    pub fn event(self) -> Event {
+        match self {
+            Self::Pause => Event::Paused,
+            Self::Cancel => Event::Cancelled,
+        }
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Pause => "pause",
@@ -133,9 +150,12 @@ pub(crate) fn example() -> RunRecord {
             updated_at: DateTime::UNIX_EPOCH,
             version: 1,
         },
+        slot_at: None,
         progress: Progress::default(),
         proofs: Vec::new(),
         spared: Vec::new(),
+        excluded: Vec::new(),
+        approval_expires_at: None,
         stop_request: None,
         worker: None,
         fence: 0,

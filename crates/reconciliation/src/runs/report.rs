@@ -8,6 +8,7 @@ use xavyo_core::{
     report::{
         ActionSummary, DiscrepancySummary, Evidence, PerformanceMetrics, ReconciliationReport, top_mismatched,
     },
+    run::Phase,
 };
 
 use super::record::{ReadProof, RunRecord, Side};
@@ -21,7 +22,12 @@ pub async fn compile(
 ) -> Result<StoredReport> {
     let run = &record.run;
     let found: DiscrepancySummary = finding::count_by_type(tx, tenant, run.id).await?.into_iter().collect();
-    let acted: ActionSummary = finding::count_planned(tx, tenant, run.id).await?.into_iter().collect();
+    let acted = if is_still_planning(record) {
+        finding::count_planned(tx, tenant, run.id).await?
+    } else {
+        finding::count_done(tx, tenant, run.id).await?
+    };
+    let acted: ActionSummary = acted.into_iter().collect();
     let mismatched = finding::count_by_attribute(tx, tenant, run.id).await?;
     let earlier = run::last_completed_full(tx, tenant, run.connector_id, run.id).await?;
     let trend = match earlier {
@@ -46,6 +52,11 @@ pub async fn compile(
         },
     };
     Ok(StoredReport { report, compared_run_id: earlier, created_at: now })
+}
+
+/// Nothing is done: by a dry run ever, by another one before the guard has let it pass.
+fn is_still_planning(record: &RunRecord) -> bool {
+    record.run.dry_run || (record.run.status.is_active() && record.run.phase <= Phase::Guard)
 }
 
 /// From the start to the end, or until now.
@@ -81,6 +92,7 @@ mod tests {
             complete,
             evidence: "one snapshot".to_owned(),
             count: 1,
+            links: 0,
             watermark: None,
         }
     }

@@ -1,12 +1,13 @@
 //! Starting a run: the intent, its audit row and the work for a worker, in one transaction.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 use xavyo_core::{
     Error, Reason,
     error::Result,
-    ids::{ConnectorId, RunId},
+    ids::{ConnectorId, RunId, ScheduleId},
     run::{self, Basis, Phase, ReconciliationMode, Run, RunStatus},
     schedule::DEFAULT_FULL_EVERY_DAYS,
 };
@@ -34,8 +35,20 @@ pub struct StartRun {
     /// A smaller target than the last one is taken as complete down to this count. Needs a reason.
     pub accept_count_at_least: Option<i64>,
     pub reason: Option<String>,
+    /// None: a caller asks for it.
+    #[serde(skip)]
+    pub slot: Option<Slot>,
     #[serde(skip)]
     pub request_id: Option<Uuid>,
+}
+
+/// The slot of a schedule that a run stands for.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot {
+    pub schedule_id: ScheduleId,
+    pub at: DateTime<Utc>,
+    /// How old the last full run may be, for a delta to be one.
+    pub full_every_days: i32,
 }
 
 impl Runs {
@@ -54,13 +67,25 @@ impl Runs {
         if connector.is_paused {
             return Err(Error::new(Reason::ConnectorPaused, "the connector is paused"));
         }
-        let record = self.pending(&mut tx, caller, &command, &connector).await?;
-        store::insert(&mut tx, caller.tenant, &record).await?;
-        let work = Work { tenant: caller.tenant, kind: WorkKind::Run, id: record.run.id.0 };
-        run_work::insert(&mut tx, work, record.run.created_at, None).await?;
-        action::insert(&mut tx, caller.tenant, &self.started(caller, &record)).await?;
+        let record = self.begin(&mut tx, caller, &command, &connector).await?;
         request::remember(&mut tx, caller.tenant, key.as_ref(), &[record.run.id.0]).await?;
         self.commit(tx).await?;
+        Ok(record)
+    }
+
+    /// The run, the work for a worker and the audit row. RUN_ACTIVE leaves the transaction as it was.
+    pub(crate) async fn begin(
+        &self,
+        tx: &mut Transaction,
+        caller: &Caller,
+        command: &StartRun,
+        connector: &ConnectorView,
+    ) -> Result<RunRecord> {
+        let record = self.pending(tx, caller, command, connector).await?;
+        store::insert(tx, caller.tenant, &record).await?;
+        let work = Work { tenant: caller.tenant, kind: WorkKind::Run, id: record.run.id.0 };
+        run_work::insert(tx, work, record.run.created_at, None).await?;
+        action::insert(tx, caller.tenant, &self.started(caller, &record)).await?;
         Ok(record)
     }
 
@@ -80,7 +105,7 @@ impl Runs {
             has_watermark: false,
             last_full: last.map(|origin| (origin.completed_at, origin.connector_revision)),
             revision: connector.revision,
-            full_every_days: DEFAULT_FULL_EVERY_DAYS,
+            full_every_days: command.slot.map_or(DEFAULT_FULL_EVERY_DAYS, |slot| slot.full_every_days),
         };
         let (mode, mode_note) = run::choose(command.mode, &basis, now);
         let run = Run {
@@ -100,7 +125,7 @@ impl Runs {
             plan_digest: None,
             approved_by: None,
             failure: None,
-            schedule_id: None,
+            schedule_id: command.slot.map(|slot| slot.schedule_id),
             created_by: caller.subject,
             reason: command.reason.clone(),
             trace_id: Some(caller.trace_id.clone()),
@@ -112,9 +137,12 @@ impl Runs {
         };
         Ok(RunRecord {
             run,
+            slot_at: command.slot.map(|slot| slot.at),
             progress: Progress::default(),
             proofs: Vec::new(),
             spared: Vec::new(),
+            excluded: Vec::new(),
+            approval_expires_at: None,
             stop_request: None,
             worker: None,
             fence: 0,
@@ -138,6 +166,8 @@ impl Runs {
                 "requested_mode": run.requested_mode.name(),
                 "accept_count_at_least": run.accept_count_at_least,
                 "reason": run.reason,
+                "schedule_id": run.schedule_id,
+                "slot_at": record.slot_at,
             })),
             trace_id: Some(caller.trace_id.clone()),
         }

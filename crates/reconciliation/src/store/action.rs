@@ -58,12 +58,23 @@ pub struct StoredAction {
 pub struct ActionFilter {
     pub connector_id: Option<ConnectorId>,
     pub discrepancy_id: Option<DiscrepancyId>,
+    pub run_id: Option<RunId>,
+    pub performed_by: Option<SubjectId>,
     pub action_type: Option<String>,
-    pub result: Option<String>,
+    pub result: Option<ActionResult>,
     pub dry_run: Option<bool>,
+    /// At or after, and before.
+    pub from: Option<DateTime<Utc>>,
+    pub until: Option<DateTime<Utc>>,
 }
 
 impl ActionResult {
+    pub const ALL: [Self; 4] = [Self::Success, Self::Failure, Self::UnderWay, Self::Skipped];
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|result| result.name() == name)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Success => "success",
@@ -81,16 +92,29 @@ impl Filter for ActionFilter {
         list::equals(query, "connector_id", self.connector_id.map(|connector| connector.0));
         list::equals(query, "discrepancy_id", self.discrepancy_id.map(|discrepancy| discrepancy.0));
         list::equals(query, "action_type", self.action_type.clone());
-        list::equals(query, "result", self.result.clone());
+        list::equals(query, "run_id", self.run_id.map(|run| run.0));
+        list::equals(query, "performed_by", self.performed_by.map(|subject| subject.0));
+        list::equals(query, "result", self.result.map(ActionResult::name));
         list::equals(query, "dry_run", self.dry_run);
+        if let Some(from) = self.from {
+            query.push(" and performed_at >= ").push_bind(from);
+        }
+        if let Some(until) = self.until {
+            query.push(" and performed_at < ").push_bind(until);
+        }
     }
 }
 
 pub async fn insert(tx: &mut PgConnection, tenant: TenantId, action: &Action) -> Result<()> {
     let inserted = sqlx::query!(
-        "insert into action (tenant_id, id, connector_id, run_id, discrepancy_id, action_type, result, dry_run,
-                             performed_by, performed_at, details, trace_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        "with written as (
+             insert into action (tenant_id, id, connector_id, run_id, discrepancy_id, action_type, result, dry_run,
+                                 performed_by, performed_at, details, trace_id)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         )
+         -- It waits for its place in the chain.
+         insert into action_unsealed (tenant_id, action_id)
+         values ($1, $2)",
         tenant.0,
         action.id,
         action.connector_id.0,

@@ -11,6 +11,7 @@ use xavyo_core::{
     discrepancy::{Candidate, Discrepancy, DiscrepancyType, Event, ResolutionStatus},
     error::Result,
     fingerprint::Fingerprint,
+    guard::Effect,
     ids::{ConnectorId, DiscrepancyId, IdentityId, RunId, SubjectId, TenantId},
     remediation::{RemediationAction, RemediationDirection, Remedy},
 };
@@ -54,6 +55,7 @@ struct DiscrepancyRow {
     suggested_direction: Option<String>,
     planned_action: Option<String>,
     planned_direction: Option<String>,
+    planned_effect: Option<String>,
     resolution_status: String,
     resolution_note: Option<String>,
     superseded_by_id: Option<Uuid>,
@@ -123,7 +125,7 @@ pub async fn find_all(
         r#"select id, connector_id, connector_revision, run_id, discrepancy_type, object_class, intent,
                   identity_id, external_uid, immutable_id, attribute_name, expected_value, actual_value,
                   candidates as "candidates: Json<Vec<Candidate>>", fingerprint, first_seen_at, suggested_action,
-                  suggested_direction, planned_action, planned_direction, resolution_status,
+                  suggested_direction, planned_action, planned_direction, planned_effect, resolution_status,
                   resolution_note, superseded_by_id, resolved_at, resolved_by, created_at, version
              from discrepancy
             where tenant_id = $1 and id = any($2)
@@ -176,6 +178,37 @@ pub async fn settle(
     Ok(settled.execute(tx).await.map_err(db::failed)?.rows_affected() == 1)
 }
 
+/// Moves every other open row of the same finding to the same end, but for those that are being remediated.
+pub async fn settle_alike(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    (connector, fingerprint): (ConnectorId, Fingerprint),
+    settlement: Settlement<'_>,
+) -> Result<()> {
+    let status = ResolutionStatus::Pending.after(settlement.event)?;
+    let settled = sqlx::query!(
+        "update discrepancy
+            set resolution_status = $4,
+                resolution_note = $5,
+                resolved_at = $6,
+                resolved_by = $7,
+                version = version + 1
+          where tenant_id = $1 and connector_id = $2 and fingerprint = $3 and resolution_status = 'pending'
+            and not exists (select from remediation
+                             where remediation.tenant_id = $1 and discrepancy_id = discrepancy.id
+                               and finished_at is null)",
+        tenant.0,
+        connector.0,
+        &fingerprint.0.0,
+        status.name(),
+        settlement.note,
+        settlement.at,
+        settlement.by.0,
+    );
+    settled.execute(tx).await.map_err(db::failed)?;
+    Ok(())
+}
+
 impl TryFrom<DiscrepancyRow> for DiscrepancyRecord {
     type Error = Error;
 
@@ -205,6 +238,10 @@ impl TryFrom<DiscrepancyRow> for DiscrepancyRecord {
                 first_seen_at: row.first_seen_at,
                 suggested: remedy(row.suggested_action, row.suggested_direction)?,
                 planned: remedy(row.planned_action, row.planned_direction)?,
+                planned_effect: row
+                    .planned_effect
+                    .map(|name| parse("discrepancy.planned_effect", &name, Effect::named))
+                    .transpose()?,
                 resolution_status: parse(
                     "discrepancy.resolution_status",
                     &row.resolution_status,

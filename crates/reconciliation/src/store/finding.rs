@@ -9,6 +9,7 @@ use xavyo_core::{
     discrepancy::{Candidate, Discrepancy, DiscrepancyType},
     error::Result,
     fingerprint::Fingerprint,
+    guard::Effect,
     ids::{ConnectorId, DiscrepancyId, RunId, SubjectId, TenantId},
     remediation::RemediationAction,
     report::Trend,
@@ -25,14 +26,17 @@ pub async fn insert_all(tx: &mut PgConnection, tenant: TenantId, findings: &[Dis
     let inserted = sqlx::query!(
         "insert into discrepancy (tenant_id, id, connector_id, connector_revision, run_id, discrepancy_type, object_class,
                                   intent, identity_id, external_uid, immutable_id, attribute_name,
-                                  expected_value, actual_value, candidates, fingerprint, first_seen_at, suggested_action, suggested_direction, created_at)
+                                  expected_value, actual_value, candidates, fingerprint, first_seen_at, suggested_action, suggested_direction,
+                                  planned_action, planned_direction, planned_effect, created_at)
          select $1, id, $2, $3, $4, discrepancy_type, object_class, intent, identity_id, external_uid,
-                immutable_id, attribute_name, expected_value, actual_value, candidates, fingerprint, first_seen_at, suggested_action, suggested_direction, created_at
+                immutable_id, attribute_name, expected_value, actual_value, candidates, fingerprint, first_seen_at, suggested_action, suggested_direction,
+                planned_action, planned_direction, planned_effect, created_at
            from unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::uuid[], $10::text[], $11::text[],
                        $12::text[], $13::text[], $14::text[], $15::jsonb[], $16::bytea[], $17::timestamptz[],
-                       $18::text[], $19::text[], $20::timestamptz[])
+                       $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::timestamptz[])
                 as found (id, discrepancy_type, object_class, intent, identity_id, external_uid, immutable_id,
-                          attribute_name, expected_value, actual_value, candidates, fingerprint, first_seen_at, suggested_action, suggested_direction, created_at)
+                          attribute_name, expected_value, actual_value, candidates, fingerprint, first_seen_at, suggested_action, suggested_direction,
+                          planned_action, planned_direction, planned_effect, created_at)
              on conflict (tenant_id, run_id, fingerprint) do nothing",
         tenant.0,
         first.connector_id.0,
@@ -53,6 +57,9 @@ pub async fn insert_all(tx: &mut PgConnection, tenant: TenantId, findings: &[Dis
         &rows().map(|row| row.first_seen_at).collect::<Vec<_>>(),
         &rows().map(|row| row.suggested.map(|remedy| remedy.action.name())).collect::<Vec<_>>() as _,
         &rows().map(|row| row.suggested.map(|remedy| remedy.direction.name())).collect::<Vec<_>>() as _,
+        &rows().map(|row| row.planned.map(|remedy| remedy.action.name())).collect::<Vec<_>>() as _,
+        &rows().map(|row| row.planned.map(|remedy| remedy.direction.name())).collect::<Vec<_>>() as _,
+        &rows().map(|row| row.planned_effect.map(Effect::name)).collect::<Vec<_>>() as _,
         &rows().map(|row| row.created_at).collect::<Vec<_>>(),
     );
     inserted.execute(tx).await.map_err(db::failed)?;
@@ -136,14 +143,36 @@ pub async fn count_planned(
     counts.collect()
 }
 
-/// The findings of this run against those of another, by fingerprint.
+/// What the run did or has under way, by action.
+pub async fn count_done(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    run: RunId,
+) -> Result<Vec<(RemediationAction, i64)>> {
+    let rows = sqlx::query!(
+        r#"select action, count(*) as "count!"
+             from remediation
+            where tenant_id = $1 and run_id = $2 and success is distinct from false
+            group by action"#,
+        tenant.0,
+        run.0,
+    );
+    let rows = rows.fetch_all(tx).await.map_err(db::failed)?;
+    let counts = rows.into_iter().map(|row| {
+        parse("remediation.action", &row.action, RemediationAction::named).map(|action| (action, row.count))
+    });
+    counts.collect()
+}
+
+/// The findings of this run against those of another, by fingerprint. What was ignored since is neither gone nor new.
 pub async fn compare(tx: &mut PgConnection, tenant: TenantId, run: RunId, earlier: RunId) -> Result<Trend> {
     let counts = sqlx::query!(
         r#"select count(*) filter (where earlier.fingerprint is null) as "new!",
                   count(*) filter (where earlier.fingerprint = now.fingerprint) as "persisting!",
                   count(*) filter (where now.fingerprint is null) as "gone!"
              from (select fingerprint from discrepancy where tenant_id = $1 and run_id = $2) as now
-             full join (select fingerprint from discrepancy where tenant_id = $1 and run_id = $3) as earlier
+             full join (select fingerprint from discrepancy
+                         where tenant_id = $1 and run_id = $3 and resolution_status <> 'ignored') as earlier
                        using (fingerprint)"#,
         tenant.0,
         run.0,

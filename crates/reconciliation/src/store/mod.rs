@@ -7,18 +7,24 @@
 //! `find_all`, so that each table's columns are named in one place.
 
 pub mod action;
+pub mod action_seal;
 pub mod baseline;
 pub mod discrepancy;
 pub mod finding;
+pub mod ignore;
 pub mod list;
+pub mod plan;
 pub mod remediation;
 pub mod report;
 pub mod request;
 pub mod run;
 mod run_row;
 pub mod run_work;
+pub mod schedule;
+pub mod schedule_due;
 #[cfg(test)]
 mod tests;
+pub mod trend;
 pub mod worker;
 
 use xavyo_core::Error;

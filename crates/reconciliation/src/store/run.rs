@@ -6,7 +6,7 @@ use uuid::Uuid;
 use xavyo_core::{
     Error, Reason,
     error::Result,
-    ids::{ConnectorId, RunId, SubjectId, TenantId, WorkerId},
+    ids::{ConnectorId, RunId, ScheduleId, SubjectId, TenantId, WorkerId},
     run::{PauseReason, ReconciliationMode, RunStatus},
 };
 use xavyo_runtime::db;
@@ -40,8 +40,8 @@ pub async fn insert(tx: &mut PgConnection, tenant: TenantId, record: &RunRecord)
     let run = &record.run;
     let inserted = sqlx::query!(
         "insert into run (tenant_id, id, connector_id, mode, requested_mode, mode_note, dry_run, status,
-                          accept_count_at_least, reason, trace_id, created_by, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)
+                          accept_count_at_least, schedule_id, slot_at, reason, trace_id, created_by, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)
          on conflict (tenant_id, connector_id) where status in ('pending', 'running', 'paused') do nothing",
         tenant.0,
         run.id.0,
@@ -52,6 +52,8 @@ pub async fn insert(tx: &mut PgConnection, tenant: TenantId, record: &RunRecord)
         run.dry_run,
         run.status.name(),
         run.accept_count_at_least,
+        run.schedule_id.map(|schedule| schedule.0),
+        record.slot_at,
         run.reason,
         run.trace_id,
         run.created_by.0,
@@ -78,6 +80,23 @@ async fn is_active(tx: &mut PgConnection, tenant: TenantId, connector: Connector
         Some(run) => error.with("run_id", run.to_string()),
         None => error,
     })
+}
+
+/// Whether the schedule's slot has had its run (R9).
+pub async fn is_taken(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    schedule: ScheduleId,
+    slot: DateTime<Utc>,
+) -> Result<bool> {
+    let taken = sqlx::query_scalar!(
+        r#"select exists (select from run
+                           where tenant_id = $1 and schedule_id = $2 and slot_at = $3) as "taken!""#,
+        tenant.0,
+        schedule.0,
+        slot,
+    );
+    taken.fetch_one(tx).await.map_err(db::failed)
 }
 
 pub async fn get(tx: &mut PgConnection, tenant: TenantId, id: RunId) -> Result<RunRecord> {
@@ -109,7 +128,8 @@ pub async fn find_all(tx: &mut PgConnection, tenant: TenantId, ids: &[Uuid]) -> 
                   reading_started_at, missing_found, orphan_found, mismatch_found, collision_found,
                   unlinked_found, deleted_found, in_flight, protected, unevaluable, suppressed, ignored, renamed,
                   calls_made, proofs as "proofs: Json<Vec<ReadProof>>", spared_discrepancy_ids, plan_digest, approved_by,
-                  schedule_id, reason, trace_id, created_by, created_at,
+                  excluded_discrepancy_ids, approval_expires_at,
+                  schedule_id, slot_at, reason, trace_id, created_by, created_at,
                   started_at, completed_at, updated_at, version
              from run
             where tenant_id = $1 and id = any($2)
@@ -227,6 +247,29 @@ pub async fn request_stop(
         now,
     );
     asked.execute(tx).await.map_err(db::failed)?;
+    Ok(())
+}
+
+/// Sets a paused run going again, for whoever takes it next; what somebody had asked of it is done with. The caller has
+/// locked the run, and saves nothing of it afterwards.
+pub async fn resume(tx: &mut PgConnection, tenant: TenantId, id: RunId, now: DateTime<Utc>) -> Result<()> {
+    let resumed = sqlx::query!(
+        "update run
+            set status = 'running',
+                pause_reason = null,
+                stop_request = null,
+                stop_requested_by = null,
+                stop_requested_at = null,
+                worker_id = null,
+                progress_sequence = progress_sequence + 1,
+                updated_at = $3,
+                version = version + 1
+          where tenant_id = $1 and id = $2 and status = 'paused'",
+        tenant.0,
+        id.0,
+        now,
+    );
+    resumed.execute(tx).await.map_err(db::failed)?;
     Ok(())
 }
 

@@ -55,7 +55,10 @@ pub(super) struct RunRow {
     pub spared_discrepancy_ids: Vec<Uuid>,
     pub plan_digest: Option<Vec<u8>>,
     pub approved_by: Option<Uuid>,
+    pub excluded_discrepancy_ids: Vec<Uuid>,
+    pub approval_expires_at: Option<DateTime<Utc>>,
     pub schedule_id: Option<Uuid>,
+    pub slot_at: Option<DateTime<Utc>>,
     pub reason: Option<String>,
     pub trace_id: Option<String>,
     pub created_by: Uuid,
@@ -148,11 +151,17 @@ impl TryFrom<RunRow> for RunRecord {
         Ok(Self {
             proofs: std::mem::take(&mut row.proofs.0),
             spared: std::mem::take(&mut row.spared_discrepancy_ids).into_iter().map(DiscrepancyId).collect(),
+            excluded: std::mem::take(&mut row.excluded_discrepancy_ids)
+                .into_iter()
+                .map(DiscrepancyId)
+                .collect(),
+            approval_expires_at: row.approval_expires_at,
             stop_request: stop_request
                 .map(|name| parse("run.stop_request", name, StopRequest::named))
                 .transpose()?,
             worker: row.worker_id.map(WorkerId),
             fence: row.fence,
+            slot_at: row.slot_at,
             run: row.run(progress.found.total)?,
             progress,
         })

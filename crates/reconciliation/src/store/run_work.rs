@@ -54,6 +54,23 @@ pub async fn insert(
     Ok(())
 }
 
+/// Makes work due, whether it was known or not, in nobody's hands.
+pub async fn put(tx: &mut PgConnection, work: Work, due_at: DateTime<Utc>) -> Result<()> {
+    let put = sqlx::query!(
+        "insert into run_work (tenant_id, kind, id, due_at)
+         values ($1, $2, $3, $4)
+             on conflict (tenant_id, kind, id) do update
+            set due_at = excluded.due_at,
+                worker_id = null",
+        work.tenant.0,
+        work.kind.name(),
+        work.id,
+        due_at,
+    );
+    put.execute(tx).await.map_err(db::failed)?;
+    Ok(())
+}
+
 /// What is due and in the hands of nobody else who lives, oldest first. What is in `worker`'s own hands is for it to know:
 /// it may have lost its place. Only a hint: [`claim`] decides.
 pub async fn find_due(

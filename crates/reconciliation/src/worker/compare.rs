@@ -10,8 +10,10 @@ use xavyo_core::{
     classification::Findings,
     discrepancy::Discrepancy,
     error::Result,
+    fingerprint::Fingerprint,
     ids::{DiscrepancyId, LinkId},
 };
+use xavyo_runtime::db::Transaction;
 
 use super::{
     conduct::{Halt, Hand},
@@ -25,7 +27,7 @@ use crate::{
         Session,
         account::{BATCH, Kind, Pair, Renamed, Selector},
     },
-    store::{discrepancy, finding},
+    store::{discrepancy, finding, ignore},
 };
 
 impl Hand<'_> {
@@ -95,6 +97,7 @@ impl Hand<'_> {
             connector_revision: self.record.run.connector_revision.unwrap_or_default(),
             kind: &matching.kind,
             program: &matching.program,
+            policies: &self.policies,
             secret_values: &self.engine.secret_values,
             clock: &self.engine.clock,
             now: self.engine.clock.now(),
@@ -102,11 +105,12 @@ impl Hand<'_> {
     }
 
     /// A batch of rows and the progress, in one transaction under the fence.
-    async fn write(&mut self, rows: Vec<Discrepancy>) -> Result<(), Halt> {
+    async fn write(&mut self, mut rows: Vec<Discrepancy>) -> Result<(), Halt> {
         if rows.is_empty() {
             return self.save_now_and_then().await;
         }
         let mut tx = self.begin().await?;
+        self.set_ignored_apart(&mut tx, &mut rows).await?;
         finding::insert_all(&mut tx, self.tenant(), &rows).await?;
         for row in &rows {
             self.record.progress.found.add(row.discrepancy_type, 1);
@@ -117,6 +121,18 @@ impl Hand<'_> {
         self.save_with(tx).await?;
         crash::point(Point::FindingsCommitted);
         if self.stop.is_cancelled() { Err(Halt::Leaving) } else { Ok(()) }
+    }
+
+    /// Findings that somebody ignores get no row: they are counted apart.
+    async fn set_ignored_apart(&mut self, tx: &mut Transaction, rows: &mut Vec<Discrepancy>) -> Result<()> {
+        let fingerprints: Vec<Fingerprint> = rows.iter().map(|row| row.fingerprint).collect();
+        let (connector, now) = (self.record.run.connector_id, self.engine.clock.now());
+        let ignored = ignore::find_ignored(tx, self.tenant(), connector, &fingerprints, now).await?;
+        let found = rows.len();
+        rows.retain(|row| !ignored.contains(&row.fingerprint));
+        let set_apart = i64::try_from(found - rows.len()).unwrap_or(i64::MAX);
+        self.record.progress.set_apart.ignored += set_apart;
+        Ok(())
     }
 
     /// Tells the links of renamed accounts their present names: no finding.

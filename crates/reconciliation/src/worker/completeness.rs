@@ -29,6 +29,16 @@ pub(super) fn against_baseline(count: i64, last: i64, accepted: Option<i64>) -> 
     Judgement { is_complete: !is_short || is_accepted, evidence: format!("{count} accounts: {verdict}") }
 }
 
+/// Identities come and go as the source says; that all of them are gone at once, nobody believes.
+pub(super) fn of_identities(count: i64, last: i64) -> Judgement {
+    let evidence = if count == 0 && last > 0 {
+        format!("no identity, where the last complete run saw {last}")
+    } else {
+        format!("{count} identities")
+    };
+    Judgement { is_complete: count > 0 || last == 0, evidence }
+}
+
 /// More than 1 % failing expressions fail the run: the rules are broken, not the data.
 pub(super) fn check_expressions(failed: i64, of: i64) -> Result<()> {
     if failed * 100 <= of {
@@ -70,6 +80,13 @@ mod tests {
         assert!(against_baseline(50, 100, Some(50)).is_complete);
         assert!(!against_baseline(49, 100, Some(50)).is_complete);
         assert!(against_baseline(0, 100, Some(0)).is_complete);
+    }
+
+    #[test]
+    fn a_source_that_has_suddenly_nobody_is_not_believed() {
+        assert!(of_identities(1, 1_000).is_complete);
+        assert!(of_identities(0, 0).is_complete);
+        assert!(!of_identities(0, 1).is_complete);
     }
 
     #[test]

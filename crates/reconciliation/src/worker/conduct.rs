@@ -1,16 +1,22 @@
-//! The life of a run in the hands of this process: taken, carried through its phases, and let go at its end or where it is
-//! interrupted.
+//! The life of a run in the hands of this process: taken and carried through its phases. Where it ends or is interrupted
+//! it is let go ([`super::let_go`]); a paused one may wake by itself ([`super::wake`]).
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use xavyo_core::{
     Error, Reason,
+    discrepancy::DiscrepancyType,
     error::Result,
     fingerprint::Fingerprint,
+    guard::Excess,
     ids::{RunId, TenantId},
-    run::{Event, PauseReason, Phase, RunFailure, RunStatus},
+    remediation::Remedy,
+    run::{Event, Phase, RunStatus},
 };
 use xavyo_runtime::db::{self, Transaction};
 
@@ -28,7 +34,8 @@ use crate::{
 /// Progress is saved at most this often.
 pub(super) const SAVE_EVERY: Duration = Duration::from_millis(200);
 /// Reads that broke off are tried again after so long.
-const PATIENCE: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(15)];
+pub(super) const PATIENCE: [Duration; 3] =
+    [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(15)];
 
 /// A run in hand.
 pub(super) struct Hand<'a> {
@@ -42,6 +49,8 @@ pub(super) struct Hand<'a> {
     pub save_at: Instant,
     /// The findings that were written since it began to read.
     pub written: HashSet<Fingerprint>,
+    /// What the run does by itself; known once it examines.
+    pub policies: BTreeMap<DiscrepancyType, Remedy>,
 }
 
 /// Why a run is not carried on here.
@@ -49,6 +58,10 @@ pub(super) struct Hand<'a> {
 pub(super) enum Halt {
     /// Somebody asked for it.
     Stopped(StopRequest),
+    /// The connector is paused or its target is down: it goes on by itself once that is over.
+    Connector(Error),
+    /// The plan is above the connector's limits.
+    Guard(Excess),
     /// The process ends: another one carries on.
     Leaving,
     /// It is in other hands.
@@ -64,6 +77,7 @@ impl From<Error> for Halt {
         match error.reason {
             Reason::ClaimLost => Self::Lost,
             Reason::DatabaseUnavailable | Reason::Contended => Self::Interrupted(error),
+            Reason::ConnectorPaused | Reason::TargetUnavailable => Self::Connector(error),
             _ => Self::Failed(error),
         }
     }
@@ -72,6 +86,9 @@ impl From<Error> for Halt {
 impl Engine {
     /// Takes the run and carries it on until it ends or is interrupted.
     pub(super) async fn conduct(&self, work: Work, stop: &CancellationToken) -> Result<()> {
+        if !self.wake(work).await? {
+            return Ok(());
+        }
         let Some(record) = self.take(work).await? else { return Ok(()) };
         let run = &record.run;
         let session = self.provisioning.session(work.tenant, run.created_by, run.trace_id.as_deref());
@@ -83,6 +100,7 @@ impl Engine {
             stop,
             save_at: Instant::now(),
             written: HashSet::new(),
+            policies: BTreeMap::new(),
         };
         crash::point(Point::RunClaimed);
         match hand.carry_on().await {
@@ -122,10 +140,15 @@ impl Hand<'_> {
         }
         if self.record.run.phase <= Phase::Compare {
             self.examine_with_patience().await?;
+            self.enter(Phase::Guard).await?;
         }
-        while let Some(next) = self.record.run.phase.next() {
-            // Connectors report only until policies act: nothing is planned, so nothing is weighed or carried out.
-            self.enter(next).await?;
+        if self.record.run.phase == Phase::Guard {
+            self.weigh().await?;
+            self.enter(Phase::Remediate).await?;
+        }
+        if self.record.run.phase == Phase::Remediate {
+            self.remediate().await?;
+            self.enter(Phase::Report).await?;
         }
         self.complete().await?;
         self.tell().await
@@ -203,56 +226,13 @@ impl Hand<'_> {
     pub fn tenant(&self) -> TenantId {
         self.work.tenant
     }
-
-    async fn let_go(&mut self, halt: Halt) -> Result<()> {
-        let run = self.record.run.id;
-        match halt {
-            Halt::Lost => tracing::info!(%run, "the run is in other hands"),
-            Halt::Leaving => self.hand_back(Duration::ZERO).await?,
-            Halt::Interrupted(error) => {
-                self.hand_back(PATIENCE[0]).await?;
-                return Err(error);
-            }
-            Halt::Stopped(StopRequest::Cancel) => self.end(Event::Cancelled, None).await?,
-            Halt::Stopped(StopRequest::Pause) => {
-                self.record.run.pause_reason = Some(PauseReason::User);
-                self.end(Event::Paused, None).await?;
-            }
-            Halt::Failed(error) => {
-                tracing::warn!(%run, %error, source = ?std::error::Error::source(&error), "the run has failed");
-                self.end(Event::Failed, Some(error)).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Leaves the run to whoever takes it next.
-    async fn hand_back(&self, after: Duration) -> Result<()> {
-        let mut tx = self.begin().await?;
-        let due_at = self.engine.clock.now() + after;
-        run_work::release(&mut tx, self.work, self.engine.lease.worker, due_at).await?;
-        db::commit(tx).await
-    }
-
-    /// Takes the run out of the worker's hands, for good or until somebody resumes it.
-    async fn end(&mut self, event: Event, failure: Option<Error>) -> Result<()> {
-        let now = self.engine.clock.now();
-        let run = &mut self.record.run;
-        run.status = run.status.after(event)?;
-        run.completed_at = run.status.is_final().then_some(now);
-        run.failure =
-            failure.map(|error| RunFailure { code: error.reason.name().to_owned(), message: error.message });
-        self.record.worker = None;
-        let mut tx = self.begin().await?;
-        run::save(&mut tx, self.tenant(), &mut self.record, now).await?;
-        run_work::delete(&mut tx, self.work).await?;
-        db::commit(tx).await?;
-        self.engine.nudges.run_changed();
-        Ok(())
-    }
 }
 
 /// Whether reading again may well succeed.
 fn may_pass(error: &Error) -> bool {
     matches!(error.reason, Reason::PeerUnavailable | Reason::Contended | Reason::DeadlineExceeded)
+}
+
+pub(super) fn connector_is_paused() -> Halt {
+    Halt::Connector(Error::new(Reason::ConnectorPaused, "the connector is paused"))
 }

@@ -6,7 +6,7 @@
 use xavyo_core::{
     account::{Account, AccountKey},
     classification::{AccountRef, Collision, Deleted, Differing, Near, Orphan, Unlinked},
-    comparison,
+    comparison::{self, Difference},
     discrepancy::Discrepancy,
     ids::IdentityId,
 };
@@ -133,7 +133,7 @@ impl Conclusion for Differing {
 
     /// One row for the state and one for each attribute that differs, of both sides as they are now.
     fn confirm(&self, author: &Author<'_>, pairs: &[Pair]) -> Verdict {
-        let [pair @ Pair { in_flight: false, is_protected: false, live: Some(live), link: Some(_), .. }] =
+        let [pair @ Pair { in_flight: false, is_protected: false, live: Some(live), link: Some(link), .. }] =
             pairs
         else {
             return Verdict::InFlight;
@@ -141,11 +141,14 @@ impl Conclusion for Differing {
         let account: AccountKey = live.key();
         let mut rows = Vec::new();
         if let Some(expected) = pair.expected_state.filter(|expected| *expected != live.state()) {
-            rows.push(author.state(self.identity, &account, expected, live.state()));
+            rows.push(author.state(link, expected, live));
         }
         if self.attributes && pair.should_have == Some(true) {
             let differences = comparison::differences(author.program, &pair.expected, &live.attributes);
-            let row = |difference| author.difference(self.identity, &account, difference);
+            let changes = comparison::changes_towards(author.program, &pair.expected, &live.attributes);
+            let row = |difference: &Difference| {
+                author.difference(self.identity, &account, difference, changes.get(&difference.attribute))
+            };
             rows.extend(differences.iter().map(row));
         }
         Verdict::Holds(rows)

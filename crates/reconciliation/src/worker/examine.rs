@@ -3,10 +3,13 @@
 //!
 //! Nothing is concluded unless every read has proven that it was complete (R1): a read that has not fails the run.
 
+use std::collections::BTreeMap;
+
 use tokio::time::sleep_until;
 use xavyo_core::{
     Error, Reason,
     classification::{AccountRef, Matcher, Proof as Proven, Reading},
+    connector::Mode,
     error::Result,
     mapping::Program,
     run::Phase,
@@ -15,7 +18,7 @@ use xavyo_wire::pb::provisioning::{ExpectedAccount, TargetAccount};
 
 use super::{
     completeness,
-    conduct::{Halt, Hand},
+    conduct::{Halt, Hand, connector_is_paused},
     observe::{expect, observe},
 };
 use crate::{
@@ -36,12 +39,18 @@ pub(super) struct Matching<S> {
     pub state: S,
 }
 
+/// What came of one side.
+struct Received {
+    count: i64,
+    links: i64,
+}
+
 impl Hand<'_> {
     /// Prepare, read, compare. Begun anew, it clears what it wrote before.
     pub(super) async fn examine(&mut self) -> Result<(), Halt> {
         let connector = self.session.connector(self.record.run.connector_id).await?;
         if connector.is_paused {
-            return Err(Halt::Failed(Error::new(Reason::ConnectorPaused, "the connector is paused")));
+            return Err(connector_is_paused());
         }
         self.begin_anew(&connector).await?;
         let mut expected = Vec::with_capacity(connector.programs.len());
@@ -72,6 +81,9 @@ impl Hand<'_> {
         let mut tx = self.begin().await?;
         finding::delete_untouched(&mut tx, self.tenant(), self.record.run.id).await?;
         let baselines = baseline::find_all(&mut tx, self.tenant(), connector.id).await?;
+        // Nothing is done by itself before a run has shown what there is, nor where nothing may be written.
+        let may_act = !baselines.is_empty() && connector.mode != Mode::Observe;
+        self.policies = if may_act { connector.policies.remediation.clone() } else { BTreeMap::new() };
         let run = &mut self.record.run;
         run.phase = Phase::Prepare;
         run.connector_revision = Some(connector.revision);
@@ -95,11 +107,12 @@ impl Hand<'_> {
         let kind = Kind::of(connector.id, program.object_type());
         let mut matcher = Matcher::new(&program.object_type().correlation);
         let mut read = self.session.read_expected(&kind).await?;
-        let mut count = 0;
+        let (mut count, mut links) = (0, 0);
         let proof = loop {
             tokio::select! {
                 item = read.next() => match item? {
                     Item::Page(page) => {
+                        links += page.links();
                         count += i64::try_from(page.accounts.len()).unwrap_or(i64::MAX);
                         load(&mut matcher, &page)?;
                     }
@@ -110,7 +123,8 @@ impl Hand<'_> {
             }
         };
         completeness::check_expressions(proof.unevaluable, count)?;
-        self.accept(connector, &kind, Side::Expected, proof, count)?;
+        self.accept(connector, &kind, Side::Expected, proof, Received { count, links })?;
+        self.check_against_baseline(&kind, Side::Expected, count).await?;
         Ok(Matching { kind, program: program.clone(), state: matcher.ready() })
     }
 
@@ -140,8 +154,8 @@ impl Hand<'_> {
         };
         self.record.progress.calls_made += proof.calls_made;
         self.record.progress.set_apart.unevaluable += proof.unevaluable;
-        self.accept(connector, &matching.kind, Side::Target, proof, count)?;
-        self.check_against_baseline(&matching.kind, count).await?;
+        self.accept(connector, &matching.kind, Side::Target, proof, Received { count, links: 0 })?;
+        self.check_against_baseline(&matching.kind, Side::Target, count).await?;
         Ok(matching)
     }
 
@@ -152,13 +166,13 @@ impl Hand<'_> {
         kind: &Kind,
         side: Side,
         proof: Proof,
-        received: i64,
+        Received { count, links }: Received,
     ) -> Result<()> {
-        let complete = proof.complete && proof.count == received;
-        let evidence = if proof.count == received {
+        let complete = proof.complete && proof.count == count;
+        let evidence = if proof.count == count {
             proof.evidence
         } else {
-            format!("{}; {} were sent and {received} received", proof.evidence, proof.count)
+            format!("{}; {} were sent and {count} received", proof.evidence, proof.count)
         };
         self.record.proofs.push(ReadProof {
             side,
@@ -166,7 +180,8 @@ impl Hand<'_> {
             intent: kind.intent.clone(),
             complete,
             evidence: evidence.clone(),
-            count: received,
+            count,
+            links,
             watermark: proof.watermark,
         });
         if proof.connector_revision != connector.revision {
@@ -176,23 +191,28 @@ impl Hand<'_> {
     }
 
     /// A target that shows far fewer accounts than the last complete read saw is not taken to be complete, whatever it says
-    /// itself, unless somebody has said so in advance.
-    async fn check_against_baseline(&mut self, kind: &Kind, count: i64) -> Result<(), Halt> {
+    /// itself, unless somebody has said so in advance; nor is a source of identities that has suddenly none.
+    async fn check_against_baseline(&mut self, kind: &Kind, side: Side, count: i64) -> Result<(), Halt> {
         let mut tx = self.begin().await?;
         let baselines = baseline::find_all(&mut tx, self.tenant(), kind.connector_id).await?;
         drop(tx);
         let is_it =
             |it: &&baseline::Baseline| it.object_class == kind.object_class && it.intent == kind.intent;
         let Some(last) = baselines.iter().find(is_it) else { return Ok(()) };
-        let accepted = self.record.run.accept_count_at_least;
-        let judged = completeness::against_baseline(count, last.target_count, accepted);
+        let judged = match side {
+            Side::Expected => completeness::of_identities(count, last.expected_count),
+            Side::Target => {
+                let accepted = self.record.run.accept_count_at_least;
+                completeness::against_baseline(count, last.target_count, accepted)
+            }
+        };
         let proof = self.record.proofs.last_mut().expect("the read has just been accepted");
         proof.evidence = format!("{}; {}", proof.evidence, judged.evidence);
         proof.complete = judged.is_complete;
         if judged.is_complete {
             return Ok(());
         }
-        Err(Halt::Failed(completeness::incomplete(Side::Target, &judged.evidence)))
+        Err(Halt::Failed(completeness::incomplete(side, &judged.evidence)))
     }
 }
 

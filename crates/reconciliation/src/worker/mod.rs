@@ -4,8 +4,10 @@
 //! from which another one carries on. A run that was reading or comparing reads anew, and comes to the same findings; one
 //! that was further goes on where it was.
 //!
-//! Begin with [`conduct`] (the life of a claimed run), then [`examine`]: prepare, read, compare.
+//! Begin with [`conduct`] (the life of a claimed run), then [`examine`] (prepare, read, compare), [`weigh`] (the guard) and
+//! [`act`] (remediate).
 
+mod act;
 mod busy;
 mod compare;
 mod complete;
@@ -14,8 +16,13 @@ mod conduct;
 mod confirm;
 mod examine;
 pub mod lease;
+mod let_go;
 mod observe;
 mod row;
+#[cfg(test)]
+mod tests;
+mod wake;
+mod weigh;
 
 use std::time::Duration;
 

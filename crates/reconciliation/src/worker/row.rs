@@ -1,9 +1,11 @@
-//! Rows of findings: what was found, as a discrepancy that says everything a person needs.
+//! Rows of findings: what was found, as a discrepancy that says everything a person needs, and what the policies plan.
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use xavyo_core::{
     account::{Account, AccountKey, AccountState},
-    change::ACCOUNT_STATE,
+    change::{ACCOUNT_STATE, Change},
     classification::Near,
     comparison::Difference,
     connector::Authority,
@@ -12,12 +14,15 @@ use xavyo_core::{
     fingerprint::Finding,
     ids::{DiscrepancyId, IdentityId, RunId, TenantId},
     mapping::Program,
-    remediation::Situation,
+    remediation::{Remedy, Situation, policy},
     value::Value,
 };
 use xavyo_runtime::Clock;
 
-use crate::{provisioning::account::Kind, secret_values::SecretValues};
+use crate::{
+    provisioning::account::{Kind, PairLink},
+    secret_values::SecretValues,
+};
 
 /// The longest value that a row shows; the rest is in the systems themselves.
 const MAX_SHOWN: usize = 8_192;
@@ -31,6 +36,8 @@ pub(super) struct Author<'a> {
     pub connector_revision: i32,
     pub kind: &'a Kind,
     pub program: &'a Program,
+    /// What the run does by itself, by type.
+    pub policies: &'a BTreeMap<DiscrepancyType, Remedy>,
     pub secret_values: &'a SecretValues,
     pub clock: &'a Clock,
     pub now: DateTime<Utc>,
@@ -45,6 +52,10 @@ struct Parts<'a> {
     expected: Option<String>,
     actual: Option<String>,
     candidates: Vec<Candidate>,
+    /// Of an attribute: what puts it right in the target.
+    change: Option<&'a Change>,
+    /// Of a linked account.
+    disabled_by_us: bool,
 }
 
 impl Author<'_> {
@@ -79,19 +90,14 @@ impl Author<'_> {
         self.row(Situation::Collision, Parts { candidates, ..Parts::default() })
     }
 
-    pub fn state(
-        &self,
-        identity: IdentityId,
-        account: &AccountKey,
-        expected: AccountState,
-        actual: AccountState,
-    ) -> Discrepancy {
+    pub fn state(&self, link: &PairLink, expected: AccountState, actual: &Account) -> Discrepancy {
         let parts = Parts {
-            identity: Some(identity),
-            account: Some(account),
+            identity: Some(link.identity_id),
+            account: Some(&actual.key()),
+            disabled_by_us: link.disabled_by_us,
             attribute: Some(ACCOUNT_STATE),
             expected: Some(expected.name().to_owned()),
-            actual: Some(actual.name().to_owned()),
+            actual: Some(actual.state().name().to_owned()),
             ..Parts::default()
         };
         self.row(Situation::AccountState { expected }, parts)
@@ -102,6 +108,7 @@ impl Author<'_> {
         identity: IdentityId,
         account: &AccountKey,
         difference: &Difference,
+        change: Option<&Change>,
     ) -> Discrepancy {
         let rules = &self.program.object_type().mapping;
         let rule = rules.iter().find(|rule| rule.name == difference.attribute);
@@ -113,7 +120,8 @@ impl Author<'_> {
             attribute: Some(&difference.attribute),
             expected,
             actual,
-            candidates: Vec::new(),
+            change,
+            ..Parts::default()
         };
         let row = self.row(Situation::Mismatch { authority }, parts);
         Discrepancy {
@@ -142,7 +150,9 @@ impl Author<'_> {
             actual_value: parts.actual.as_deref(),
             members: &members,
         };
-        Discrepancy {
+        let change = parts.change;
+        let disabled_by_us = parts.disabled_by_us;
+        let row = Discrepancy {
             id: DiscrepancyId(self.clock.new_id()),
             connector_id: self.kind.connector_id,
             run_id: self.run_id,
@@ -161,6 +171,7 @@ impl Author<'_> {
             first_seen_at: self.now,
             suggested: situation.suggestion(),
             planned: None,
+            planned_effect: None,
             resolution_status: ResolutionStatus::Pending,
             resolved_at: None,
             resolved_by: None,
@@ -168,7 +179,16 @@ impl Author<'_> {
             superseded_by_id: None,
             created_at: self.now,
             version: 1,
-        }
+        };
+        self.with_plan(row, change, disabled_by_us)
+    }
+
+    /// What the policy for its type does about the row, if anything.
+    fn with_plan(&self, row: Discrepancy, change: Option<&Change>, disabled_by_us: bool) -> Discrepancy {
+        let policy = self.policies.get(&row.discrepancy_type).copied();
+        let planned = policy::planned(policy, &row, disabled_by_us);
+        let planned_effect = planned.and_then(|remedy| policy::effect(remedy, &row, change));
+        Discrepancy { planned, planned_effect, ..row }
     }
 
     /// Why the account resembles the identity, without the values of sensitive attributes.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use chrono::DateTime;
 use uuid::Uuid;
 use xavyo_core::{
-    connector::{AttributeRule, CorrelationPolicy, Inverse, MatchingRule, ObjectType, Ownership, Policies},
+    connector::{
+        AttributeRule, CorrelationPolicy, Inverse, MatchingRule, Mode, ObjectType, Ownership, Policies,
+    },
     digest::Digest,
     discrepancy::{Candidate, ResolutionStatus},
     fingerprint::Fingerprint,
@@ -86,7 +88,13 @@ fn pair() -> Pair {
 }
 
 fn link() -> PairLink {
-    PairLink { id: LinkId(Uuid::from_u128(9)), etag: "1".to_owned(), identity_id: JANE, account: key() }
+    PairLink {
+        id: LinkId(Uuid::from_u128(9)),
+        etag: "1".to_owned(),
+        identity_id: JANE,
+        account: key(),
+        disabled_by_us: false,
+    }
 }
 
 fn facts(identity: Option<Pair>, account: Option<Pair>) -> Facts {
@@ -96,6 +104,7 @@ fn facts(identity: Option<Pair>, account: Option<Pair>) -> Facts {
             id: CONNECTOR,
             name: "crm".to_owned(),
             revision: 1,
+            mode: Mode::Manual,
             is_paused: false,
             policies: Policies::default(),
             programs: vec![program.clone()],
@@ -131,6 +140,7 @@ fn found(discrepancy_type: DiscrepancyType) -> Discrepancy {
         first_seen_at: DateTime::UNIX_EPOCH,
         suggested: None,
         planned: None,
+        planned_effect: None,
         resolution_status: ResolutionStatus::Pending,
         resolved_at: None,
         resolved_by: None,

@@ -109,6 +109,7 @@ impl Ground {
             first_seen_at: self.now(),
             suggested: None,
             planned: None,
+            planned_effect: None,
             resolution_status: ResolutionStatus::Pending,
             resolved_at: None,
             resolved_by: None,

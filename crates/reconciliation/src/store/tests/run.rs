@@ -48,6 +48,7 @@ async fn what_is_saved_is_read_again() {
         complete: true,
         evidence: "one snapshot".to_owned(),
         count: 17,
+        links: 0,
         watermark: Some("42".to_owned()),
     });
 

@@ -40,7 +40,7 @@ async fn only_payload_free_tables_do_without_row_level_security() {
     .fetch_all(ground.database.pool())
     .await
     .unwrap();
-    assert_eq!(open, ["run_work", "schedule_due", "worker"]);
+    assert_eq!(open, ["action_unsealed", "run_work", "schedule_due", "worker"]);
 }
 
 /// S4: the audit log is only ever appended to.

@@ -1,9 +1,17 @@
-//! What can be asked of the audit log. Rows get there in the transactions that they record.
+//! What can be asked of the audit log. Rows get there in the transactions that they record; [`sealer`] chains them a moment
+//! later, [`verify`] walks along the chain.
+
+pub mod sealer;
+#[cfg(test)]
+mod tests;
+mod verify;
 
 use uuid::Uuid;
-use xavyo_core::error::Result;
+use xavyo_core::{chain::Chain, error::Result};
 use xavyo_runtime::{Caller, Database};
 use xavyo_wire::page::Page;
+
+pub use verify::{Range, Verdict};
 
 use crate::{
     paging::Listed,
@@ -13,6 +21,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Actions {
     pub database: Database,
+    pub chain: Chain,
 }
 
 impl Actions {
