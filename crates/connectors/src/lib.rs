@@ -40,7 +40,8 @@ pub fn open(settings: &Settings, secrets: &Secrets, options: &Options) -> Result
     }
     match settings {
         Settings::Ldap(settings) => Ok(Arc::new(ldap::Ldap::open(settings, secrets, options)?)),
-        Settings::Sql(settings) => sql::open(settings, secrets, options),
+        Settings::Sql(settings) if settings.statements.is_some() => Err(not_implemented("sql, by statements,")),
+        Settings::Sql(settings) => Ok(Arc::new(sql::Sql::open(settings, secrets, options))),
         Settings::Memory(settings) => Ok(Arc::new(memory::Memory::open(settings, options)?)),
         Settings::Scim(_) => Err(not_implemented("scim")),
         Settings::Remote(_) => Err(not_implemented("remote")),

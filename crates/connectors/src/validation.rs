@@ -6,7 +6,7 @@ use xavyo_core::{
     Violation,
     connector::{
         LdapSettings, LdapTls, MemoryFault, MemorySettings, RemoteSettings, ScimSettings, Settings,
-        SqlSettings,
+        SqlDialect, SqlSettings,
     },
 };
 
@@ -93,6 +93,15 @@ impl Findings {
         self.require(fits, field, "an https URL with a host and without a user");
     }
 
+    fn identifier(&mut self, dialect: SqlDialect, name: Option<&String>, field: &str) {
+        let fits = name.is_none_or(|name| sql::is_identifier(dialect, name));
+        let expected = match dialect {
+            SqlDialect::Postgres => "a name of 1 to 63 bytes",
+            SqlDialect::Mysql => "a name of 1 to 64 characters that ends in no space",
+        };
+        self.require(fits, field, expected);
+    }
+
     fn page_size(&mut self, size: i32) {
         let fits = usize::try_from(size).is_ok_and(|size| (1..=MAX_PAGE).contains(&size));
         self.require(fits, "page_size", "1 to 1,000");
@@ -142,8 +151,10 @@ fn check_ldap(settings: &LdapSettings, options: &Options, found: &mut Findings) 
 
 fn check_sql(settings: &SqlSettings, options: &Options, found: &mut Findings) {
     if settings.host.starts_with('/') {
+        let is_postgres = settings.dialect == SqlDialect::Postgres;
+        found.require(is_postgres, "host", "a host name or an address: sockets are for Postgres");
         found.require(
-            options.allow_sockets,
+            options.allow_sockets || !is_postgres,
             "host",
             "a host name or an address: this process allows no sockets",
         );
@@ -165,10 +176,16 @@ fn check_sql(settings: &SqlSettings, options: &Options, found: &mut Findings) {
         (settings.version_column.as_ref(), "version_column"),
         (settings.disabled_column.as_ref(), "disabled_column"),
         (settings.enabled_column.as_ref(), "enabled_column"),
+        (settings.updated_at_column.as_ref(), "updated_at_column"),
+        (settings.deleted_column.as_ref(), "deleted_column"),
     ] {
-        let fits = name.is_none_or(|name| sql::is_identifier(name));
-        found.require(fits, field, "a name of 1 to 63 bytes");
+        found.identifier(settings.dialect, name, field);
     }
+    for (index, name) in settings.json_array_columns.iter().enumerate() {
+        found.identifier(settings.dialect, Some(name), &format!("json_array_columns[{index}]"));
+    }
+    let has_arrays = settings.dialect == SqlDialect::Postgres && !settings.json_array_columns.is_empty();
+    found.require(!has_arrays, "json_array_columns", "nothing: Postgres has arrays of its own");
     let one_state = settings.disabled_column.is_none() || settings.enabled_column.is_none();
     found.require(one_state, "enabled_column", "nothing where disabled_column is set");
     found.sentinels(&settings.sentinels);

@@ -14,6 +14,8 @@ pub const ATTRIBUTE_NAME: usize = 256;
 pub const EXPRESSION: usize = xavyo_core::mapping::MAX_SOURCE;
 /// Settings: hosts, DNs, filters, URLs.
 pub const SETTING: usize = 4_096;
+/// Statements of SQL connectors.
+pub const STATEMENT: usize = 16_384;
 /// PEM certificates.
 pub const CERTIFICATES: usize = 65_536;
 /// One secret.

@@ -13,7 +13,7 @@ struct Step {
     run: fn() -> Result<()>,
 }
 
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 6] = [
     Step { name: "lint", budget: minutes(5), run: lint::run },
     Step { name: "sqlx --check", budget: minutes(3), run: sqlx::check },
     Step { name: "test", budget: minutes(5), run: || test::run(None) },
@@ -22,6 +22,11 @@ const STEPS: [Step; 5] = [
         name: "demo --ldap",
         budget: minutes(1),
         run: || run_program("xavyo-demo", &["--ldap", "--json"]),
+    },
+    Step {
+        name: "demo --sql mariadb",
+        budget: minutes(1),
+        run: || run_program("xavyo-demo", &["--sql", "mariadb", "--json"]),
     },
 ];
 
@@ -36,7 +41,7 @@ pub fn run() -> Result<()> {
     terminal::heading("times");
     for (step, taken) in times {
         let over = if taken > step.budget { terminal::yellow("  OVER ITS BUDGET") } else { String::new() };
-        eprintln!("  {:<14} {:>4} s of {:>4} s{over}", step.name, taken.as_secs(), step.budget.as_secs());
+        eprintln!("  {:<18} {:>4} s of {:>4} s{over}", step.name, taken.as_secs(), step.budget.as_secs());
     }
     Ok(())
 }

@@ -25,11 +25,11 @@ const HELP: &str = "\
 Usage: cargo xtask <command>
 
 To see it work
-  demo [--ldap] [--people N] [--json]
+  demo [--ldap | --sql postgres|mariadb] [--people N] [--json]
                      people in, accounts provisioned, drift found, repaired, and nothing left to find
   dev [--json]       both services on this machine until Ctrl-C, with an admin's token
 
-  bench queue [--json]
+  bench queue|recon [--json]
                      how fast the queue is, as ratios to bare SQL on the same Postgres
 
   soak [--minutes N] [--seed S] [--json]

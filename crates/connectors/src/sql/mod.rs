@@ -1,41 +1,42 @@
 //! The SQL kind: accounts are the rows of one table, attributes its columns.
 //!
 //! Column names come from the settings and from mappings, so each is looked up in the catalogue and quoted; values are
-//! always parameters. A statement that touches more or fewer rows than one is rolled back. There are no named
-//! statements, no joins and no triggers of ours. A connector is one table: the object class names nothing further.
+//! always parameters. A read is one snapshot with its own count beside it. A statement that touches more or fewer rows
+//! than one is rolled back, and nothing is written before COMMIT, so only a COMMIT without an answer leaves an outcome
+//! unknown. There are no joins and no triggers of ours. A connector is one table: the object class names nothing further.
 //!
-//! Begin with [`Postgres`](postgres::Postgres). Another database gets a folder beside it; [`column`] is what they share.
+//! Begin with [`Sql`]; [`table`] is what the catalogue says, [`statement`] writes the SQL, [`write`](mod@write) executes.
+//! [`dialect`] and [`server`] are all that a database brings of its own: [`postgres`], [`mysql`].
 
 mod column;
-pub mod postgres;
+mod connection;
+mod connector;
+mod dialect;
+mod failure;
+mod mysql;
+mod postgres;
+mod read;
+mod row;
+mod server;
+mod session;
+mod statement;
+mod table;
+mod write;
 
-use std::sync::Arc;
+pub use connector::Sql;
+use secrecy::ExposeSecret;
+use xavyo_core::connector::SqlDialect;
 
-use xavyo_core::{
-    Error, Reason,
-    connector::{SqlDialect, SqlSettings},
-};
+use crate::Secrets;
 
-use crate::{Connector, Options, Secrets};
-
-/// The longest name that Postgres keeps; MySQL's 64 characters are cut to the same.
-const MAX_IDENTIFIER: usize = 63;
-
-/// Opens the connector of the settings' dialect. Lazy.
-pub(crate) fn open(
-    settings: &SqlSettings,
-    secrets: &Secrets,
-    options: &Options,
-) -> Result<Arc<dyn Connector>, Error> {
-    match settings.dialect {
-        SqlDialect::Postgres => Ok(Arc::new(postgres::Postgres::open(settings, secrets, options))),
-        SqlDialect::Mysql => {
-            let message = "SQL connectors of dialect mysql are not served yet";
-            Err(Error::new(Reason::NotImplemented, message).with("kind", "sql"))
-        }
+/// A name that the database keeps as it is.
+pub(crate) fn is_identifier(dialect: SqlDialect, name: &str) -> bool {
+    match dialect {
+        SqlDialect::Postgres => postgres::DIALECT.is_identifier(name),
+        SqlDialect::Mysql => mysql::DIALECT.is_identifier(name),
     }
 }
 
-pub(crate) fn is_identifier(name: &str) -> bool {
-    (1..=MAX_IDENTIFIER).contains(&name.len()) && !name.chars().any(char::is_control)
+fn password(secrets: &Secrets) -> &str {
+    secrets.get("password").map_or("", |password| password.expose_secret())
 }

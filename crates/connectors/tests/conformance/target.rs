@@ -168,7 +168,7 @@ pub async fn sql() -> Target {
         version_column: None,
         disabled_column: Some("blocked".to_owned()),
         enabled_column: None,
-        sentinels: Vec::new(),
+        ..SqlSettings::default()
     };
     execute(&format!(
         "create table {} (

@@ -24,7 +24,7 @@ pub use policy::{
 pub use schema::{AttributeSchema, AttributeType, ObjectSchema};
 pub use settings::{
     LdapDialect, LdapSettings, LdapTls, MemoryFault, MemorySettings, RemoteSettings, ScimSettings, Settings,
-    SqlDialect, SqlSettings,
+    SqlDialect, SqlSettings, SqlStatements,
 };
 
 use crate::{ids::ConnectorId, names::names};

@@ -76,7 +76,7 @@ pub struct ScimSettings {
 }
 
 /// A table of a SQL database. Secret: `password`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SqlSettings {
     pub dialect: SqlDialect,
     /// A host name or address; or, for Postgres, the absolute path of a socket directory where the process allows it.
@@ -98,6 +98,37 @@ pub struct SqlSettings {
     /// A boolean column: true = enabled. At most one of the two.
     pub enabled_column: Option<String>,
     pub sentinels: Vec<String>,
+    /// A column of times that every write of anybody moves: what changed is read by it, and our writes move it too.
+    #[serde(default)]
+    pub updated_at_column: Option<String>,
+    /// A boolean or a time: a row where it is set is no account, and a delete sets it instead of removing the row.
+    #[serde(default)]
+    pub deleted_column: Option<String>,
+    /// Columns of MySQL that hold a JSON array: one value of the attribute each element.
+    #[serde(default)]
+    pub json_array_columns: Vec<String>,
+    /// Instead of a table: the columns above are then those of `statements.list`.
+    #[serde(default)]
+    pub statements: Option<SqlStatements>,
+}
+
+/// Statements of an operator's own, with named parameters: `:uid`, `:id`, `:enabled`, `:tag`, and the attributes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SqlStatements {
+    /// What `list` shows beside uid, id, version and state, and what `create` and `update` may name.
+    pub attributes: Vec<String>,
+    /// Every account.
+    pub list: String,
+    /// The account of `:uid`. None = looked up in the list.
+    pub get: Option<String>,
+    /// The accounts whose `:attribute` is `:value`. None = looked up in the list.
+    pub find: Option<String>,
+    pub create: Option<String>,
+    /// Given every attribute: what an update does not change as it is.
+    pub update: Option<String>,
+    pub delete: Option<String>,
+    pub enable: Option<String>,
+    pub disable: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! A private MariaDB: its own data, on 127.0.0.1 under a port that was free, in clear text and under TLS.
+//! A private MariaDB: its own data, on 127.0.0.1 under a port that was free, with TLS or without.
 //!
 //! Begin with [`Mariadb::start`] and [`Mariadb::database`]: an empty database and the user that a connector logs in as,
 //! who owns nothing else.
@@ -46,6 +46,15 @@ const FAST: [&str; 7] = [
     "--skip-name-resolve",
 ];
 
+/// What the server offers to its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Clear text alone, so that a proxy between can read what passes.
+    Clear,
+    /// TLS, by the sandbox's own authority; clear text to whoever does not ask for it.
+    Tls,
+}
+
 /// A running server.
 #[derive(Debug)]
 pub struct Mariadb {
@@ -68,7 +77,7 @@ pub struct TargetDatabase {
 impl Mariadb {
     /// Makes a server's data and serves it. Installs Debian's `mariadb-server` where it is missing and this process is
     /// root. Takes about two seconds.
-    pub async fn start() -> Result<Self> {
+    pub async fn start(transport: Transport) -> Result<Self> {
         let [server, installer] = tokio::task::spawn_blocking(find).await??;
         let user = User::unprivileged("mysql")?;
         let directory = PrivateDirectory::new("mariadb", &user)?;
@@ -81,7 +90,7 @@ impl Mariadb {
             .arguments(FAST)
             .run_as(&user)
             .run()?;
-        let (process, port) = serve_somewhere(&server, &directory, &user, &password).await?;
+        let (process, port) = serve_somewhere(&server, &directory, &user, transport, &password).await?;
         let ca_certificates = authority.certificate_pem().to_owned();
         Ok(Self { _process: process, port, password, ca_certificates, _directory: directory })
     }
@@ -172,12 +181,13 @@ async fn serve_somewhere(
     server: &PathBuf,
     directory: &PrivateDirectory,
     user: &User,
+    transport: Transport,
     password: &str,
 ) -> Result<(Process, u16)> {
     let mut tries = 1;
     loop {
         let port = TcpListener::bind((HOST, 0))?.local_addr()?.port();
-        match serve(server, directory, user, port, password).await {
+        match serve(server, directory, user, (port, transport), password).await {
             Ok(process) => return Ok((process, port)),
             Err(error) if tries == TRIES => return Err(error),
             Err(_) => tries += 1,
@@ -189,16 +199,22 @@ async fn serve(
     server: &PathBuf,
     directory: &PrivateDirectory,
     user: &User,
-    port: u16,
+    (port, transport): (u16, Transport),
     password: &str,
 ) -> Result<Process> {
     let path = |option: &str, name: &str| format!("--{option}={}", directory.join(name).display());
+    let tls = match transport {
+        Transport::Clear => vec!["--skip-ssl".to_owned()],
+        Transport::Tls => {
+            vec![path("ssl-ca", "ca.pem"), path("ssl-cert", "certificate.pem"), path("ssl-key", "key.pem")]
+        }
+    };
     let mut process = Program::new(server, directory.path(), directory.join("log"))
         .arguments(["--no-defaults", "--character-set-server=utf8mb4", "--max-connections=300"])
         .arguments([format!("--bind-address={HOST}"), format!("--port={port}")])
         .arguments([path("datadir", "data"), path("socket", "socket"), path("pid-file", "pid")])
-        .arguments([path("ssl-ca", "ca.pem"), path("ssl-cert", "certificate.pem"), path("ssl-key", "key.pem")])
         .arguments([path("init-file", "administrator.sql")])
+        .arguments(tls)
         .arguments(FAST)
         .run_as(user)
         // INT is for its debuggers.
@@ -235,7 +251,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_database_belongs_to_its_user_alone() {
-        let mariadb = Mariadb::start().await.unwrap();
+        let mariadb = Mariadb::start(Transport::Tls).await.unwrap();
         let [mine, other] = [mariadb.database().await.unwrap(), mariadb.database().await.unwrap()];
 
         let pool = mine.pool().await.unwrap();

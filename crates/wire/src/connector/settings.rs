@@ -3,7 +3,7 @@
 
 use xavyo_core::connector::{
     LdapDialect, LdapSettings, LdapTls, MemoryFault, MemorySettings, RemoteSettings, ScimSettings, Settings,
-    SqlDialect, SqlSettings,
+    SqlDialect, SqlSettings, SqlStatements,
 };
 
 use crate::{
@@ -137,6 +137,24 @@ fn sql_to_pb(settings: &SqlSettings) -> pb::SqlSettings {
         disabled_column: settings.disabled_column.clone(),
         enabled_column: settings.enabled_column.clone(),
         sentinels: settings.sentinels.clone(),
+        updated_at_column: settings.updated_at_column.clone(),
+        deleted_column: settings.deleted_column.clone(),
+        json_array_columns: settings.json_array_columns.clone(),
+        statements: settings.statements.as_ref().map(statements_to_pb),
+    }
+}
+
+fn statements_to_pb(statements: &SqlStatements) -> pb::SqlStatements {
+    pb::SqlStatements {
+        attributes: statements.attributes.clone(),
+        list: statements.list.clone(),
+        get: statements.get.clone(),
+        find: statements.find.clone(),
+        create: statements.create.clone(),
+        update: statements.update.clone(),
+        delete: statements.delete.clone(),
+        enable: statements.enable.clone(),
+        disable: statements.disable.clone(),
     }
 }
 
@@ -146,7 +164,11 @@ fn sql_of_pb(fields: &mut Fields, it: pb::SqlSettings) -> SqlSettings {
         SqlDialect::Postgres => (5432, "public".to_owned()),
         SqlDialect::Mysql => (3306, it.database.clone()),
     };
-    let schema = if it.schema.is_empty() { usual_schema } else { it.schema };
+    let has_table = it.statements.is_none();
+    let schema = if it.schema.is_empty() && has_table { usual_schema } else { it.schema };
+    let statements = it.statements.map(|statements| {
+        fields.within("statements", |fields| statements_of_pb(fields, statements))
+    });
     SqlSettings {
         dialect,
         host: setting(fields, "host", it.host),
@@ -163,6 +185,29 @@ fn sql_of_pb(fields: &mut Fields, it: pb::SqlSettings) -> SqlSettings {
         disabled_column: fields.optional_text("disabled_column", it.disabled_column, limits::SETTING),
         enabled_column: fields.optional_text("enabled_column", it.enabled_column, limits::SETTING),
         sentinels: list(fields, "sentinels", it.sentinels),
+        updated_at_column: fields.optional_text("updated_at_column", it.updated_at_column, limits::SETTING),
+        deleted_column: fields.optional_text("deleted_column", it.deleted_column, limits::SETTING),
+        json_array_columns: list(fields, "json_array_columns", it.json_array_columns),
+        statements,
+    }
+}
+
+fn statements_of_pb(fields: &mut Fields, it: pb::SqlStatements) -> SqlStatements {
+    let mut statement = |field: &str, text: Option<String>| fields.optional_text(field, text, limits::STATEMENT);
+    let (get, find) = (statement("get", it.get), statement("find", it.find));
+    let (create, update) = (statement("create", it.create), statement("update", it.update));
+    let delete = statement("delete", it.delete);
+    let (enable, disable) = (statement("enable", it.enable), statement("disable", it.disable));
+    SqlStatements {
+        attributes: list(fields, "attributes", it.attributes),
+        list: fields.any_text("list", it.list, limits::STATEMENT),
+        get,
+        find,
+        create,
+        update,
+        delete,
+        enable,
+        disable,
     }
 }
 

@@ -1,103 +1,11 @@
 //! Errors of Postgres by kind of failure (SQLSTATE: PostgreSQL documentation, appendix A).
-//!
-//! Nothing is written before COMMIT, so an outcome is unknown only when the answer to a COMMIT is missing.
 
 use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
 use xavyo_core::connector::{FailureKind, TargetFailure};
 
-use crate::redaction::Redaction;
+use crate::{redaction::Redaction, sql::failure::Stage};
 
-/// Where in a call an error came up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    Connecting,
-    /// Statements whose effect, if any, is rolled back when the call fails.
-    Working,
-    Committing,
-}
-
-/// What ended a piece of work: a failure of our own making, or an error whose meaning depends on the stage.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    Known(TargetFailure),
-    Database(sqlx::Error),
-}
-
-impl Trouble {
-    pub fn at(self, stage: Stage, redaction: &Redaction) -> TargetFailure {
-        match self {
-            Self::Known(failure) => failure,
-            Self::Database(error) => failure(&error, stage, redaction),
-        }
-    }
-}
-
-impl From<TargetFailure> for Trouble {
-    fn from(failure: TargetFailure) -> Self {
-        Self::Known(failure)
-    }
-}
-
-impl From<sqlx::Error> for Trouble {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
-/// The failure that an error means.
-pub(super) fn failure(error: &sqlx::Error, stage: Stage, redaction: &Redaction) -> TargetFailure {
-    match error {
-        sqlx::Error::Database(error) => of_database(error.as_ref(), stage, redaction),
-        sqlx::Error::Tls(error) => TargetFailure::new(
-            FailureKind::Down,
-            "SQL_TLS",
-            format!("TLS failed: {}", redaction.apply(&error.to_string())),
-        ),
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
-            let message = "a value of the table cannot be read";
-            TargetFailure::new(FailureKind::Refused, "SQL_VALUE", message)
-        }
-        other => {
-            let kind = if stage == Stage::Committing { FailureKind::Unknown } else { FailureKind::Down };
-            TargetFailure::new(
-                kind,
-                "SQL_CONNECTION",
-                format!("the connection failed: {}", redaction.apply(&other.to_string())),
-            )
-        }
-    }
-}
-
-/// The call was given up: what of it happened follows from how far it had come.
-pub(super) fn timed_out(stage: Stage) -> TargetFailure {
-    match stage {
-        Stage::Connecting => {
-            TargetFailure::new(FailureKind::Down, "SQL_CONNECT_TIMEOUT", "no connection in time")
-        }
-        Stage::Working => {
-            TargetFailure::new(FailureKind::Busy, "SQL_TIMEOUT", "no answer in time; nothing was written")
-        }
-        Stage::Committing => {
-            TargetFailure::new(FailureKind::Unknown, "SQL_TIMEOUT", "no answer to the commit in time")
-        }
-    }
-}
-
-/// A write ran into a uniqueness.
-pub(super) const DUPLICATE: &str = "SQL_23505";
-
-/// A key's text is no value of its column's type: it names no row.
-pub(super) fn is_no_key(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(DatabaseError::code);
-    code.is_some_and(|code| matches!(code.as_ref(), "22P02" | "22003" | "22007" | "22008" | "22001"))
-}
-
-/// The table may have changed since it was described.
-pub(super) fn doubts_catalogue(failure: &TargetFailure) -> bool {
-    failure.code == "SQL_COLUMN" || failure.code.starts_with("SQL_42") || failure.code.starts_with("SQL_0A")
-}
-
-fn of_database(error: &dyn DatabaseError, stage: Stage, redaction: &Redaction) -> TargetFailure {
+pub(super) fn of_database(error: &dyn DatabaseError, stage: Stage, redaction: &Redaction) -> TargetFailure {
     let code = error.code().unwrap_or_default().into_owned();
     let kind = kind(&code, stage);
     TargetFailure::new(kind, format!("SQL_{code}"), message(error, &code, redaction))

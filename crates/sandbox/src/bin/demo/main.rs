@@ -30,7 +30,7 @@ use xavyo_sandbox::{
 use api::Api;
 use drift::{Counts, Drift};
 use people::Population;
-use target::Target;
+use target::{Choice, Database, Target};
 
 /// Imports people, provisions accounts, lets the target drift, finds all of it, repairs it, and finds nothing more.
 #[derive(Parser)]
@@ -39,6 +39,9 @@ struct Arguments {
     /// The target is an OpenLDAP directory instead of a SQL table.
     #[arg(long)]
     ldap: bool,
+    /// The SQL table is one of this database.
+    #[arg(long, value_enum, default_value_t = Database::Postgres, conflicts_with = "ldap")]
+    sql: Database,
     /// How many people to import.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(50..=200_000))]
     people: u32,
@@ -60,10 +63,10 @@ struct Outcome {
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let began = Instant::now();
-    story::begin(arguments.people, arguments.ldap);
+    story::begin(arguments.people, arguments.choice());
     let postgres = Postgres::start(Durability::Fast).await?;
     let stack = Stack::start(&postgres).await?;
-    let target = if arguments.ldap { Target::ldap().await? } else { Target::sql(&postgres).await? };
+    let target = Target::start(arguments.choice(), &postgres).await?;
     story::done("Postgres, both services and the target run", began.elapsed());
 
     let outcome = tokio::select! {
@@ -107,10 +110,16 @@ async fn play(arguments: &Arguments, stack: &Stack, target: &Target) -> Result<O
     })
 }
 
+impl Arguments {
+    fn choice(&self) -> Choice {
+        if self.ldap { Choice::Ldap } else { Choice::Sql(self.sql) }
+    }
+}
+
 impl Outcome {
     fn to_json(&self, arguments: &Arguments, seconds: f64) -> serde_json::Value {
         json!({
-            "target": if arguments.ldap { "ldap" } else { "sql" },
+            "target": arguments.choice().name(),
             "people": arguments.people,
             "injected": self.injected.to_json(),
             "found": self.found.to_json(),

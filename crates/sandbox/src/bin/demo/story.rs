@@ -5,12 +5,14 @@ use std::time::Duration;
 use console::style;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
+use crate::target::Choice;
+
 /// Where the times stand, right-aligned.
 const WIDTH: usize = 84;
 
-pub fn begin(people: u32, ldap: bool) {
+pub fn begin(people: u32, choice: Choice) {
     console::set_colors_enabled(console::colors_enabled_stderr());
-    let target = if ldap { "an OpenLDAP directory" } else { "a SQL table" };
+    let target = choice.description();
     let people = HumanCount(u64::from(people));
     eprintln!("\n{}  {people} people, and their accounts in {target}\n", style("xavyo").bold().cyan());
 }

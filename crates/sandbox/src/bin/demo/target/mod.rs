@@ -4,12 +4,27 @@ mod ldap;
 mod sql;
 
 use anyhow::Result;
+use clap::ValueEnum;
 use xavyo_sandbox::postgres::Postgres;
 use xavyo_wire::pb::provisioning::{ConnectorSecrets, ConnectorSettings};
 
 use crate::people::Person;
 use ldap::LdapTarget;
 use sql::SqlTarget;
+
+/// Which target to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    Sql(Database),
+    Ldap,
+}
+
+/// Which database a SQL table is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Database {
+    Postgres,
+    Mariadb,
+}
 
 /// A real target of one of two kinds.
 pub enum Target {
@@ -40,12 +55,13 @@ pub struct HandMade {
 }
 
 impl Target {
-    pub async fn sql(postgres: &Postgres) -> Result<Self> {
-        Ok(Self::Sql(SqlTarget::create(postgres).await?))
-    }
-
-    pub async fn ldap() -> Result<Self> {
-        Ok(Self::Ldap(LdapTarget::start().await?))
+    /// A table of Postgres is in the cluster of the services, in a database of its own.
+    pub async fn start(choice: Choice, postgres: &Postgres) -> Result<Self> {
+        Ok(match choice {
+            Choice::Sql(Database::Postgres) => Self::Sql(SqlTarget::postgres(postgres).await?),
+            Choice::Sql(Database::Mariadb) => Self::Sql(SqlTarget::mariadb().await?),
+            Choice::Ldap => Self::Ldap(LdapTarget::start().await?),
+        })
     }
 
     /// The connector's name.
@@ -72,7 +88,7 @@ impl Target {
 
     pub fn settings(&self) -> (ConnectorSettings, Option<ConnectorSecrets>) {
         match self {
-            Self::Sql(target) => (target.settings(), None),
+            Self::Sql(target) => (target.settings(), target.secrets()),
             Self::Ldap(target) => (target.settings(), Some(target.secrets())),
         }
     }
@@ -118,6 +134,24 @@ impl Target {
         match self {
             Self::Sql(target) => target.remove(username).await,
             Self::Ldap(target) => target.remove(username).await,
+        }
+    }
+}
+
+impl Choice {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sql(Database::Postgres) => "sql",
+            Self::Sql(Database::Mariadb) => "mariadb",
+            Self::Ldap => "ldap",
+        }
+    }
+
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Sql(Database::Postgres) => "a SQL table",
+            Self::Sql(Database::Mariadb) => "a table of MariaDB",
+            Self::Ldap => "an OpenLDAP directory",
         }
     }
 }

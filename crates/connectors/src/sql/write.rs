@@ -8,11 +8,6 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use sqlx::{
-    AssertSqlSafe, PgConnection, Postgres as Db,
-    postgres::{PgArguments, PgRow},
-    query::Query,
-};
 use xavyo_core::{
     account::{Account, AccountKey},
     change::Change,
@@ -21,12 +16,14 @@ use xavyo_core::{
 };
 
 use super::{
-    failure::{self, Trouble},
+    column::Column,
+    connection::{Connection, Parameter, Row},
+    failure::{Trouble, not_one, refused},
     row::Layout,
     statement,
-    table::{State, Table, refused},
+    table::Table,
 };
-use crate::{AccountUpdate, NewAccount, redaction::Redaction, sql::column::Column};
+use crate::{AccountUpdate, NewAccount, redaction::Redaction};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Write<'a> {
@@ -68,13 +65,13 @@ impl Write<'_> {
     /// error the transaction is still open; without one it is over.
     pub async fn perform(
         self,
-        connection: &mut PgConnection,
+        connection: &mut Connection,
         table: &Table,
         committing: &AtomicBool,
     ) -> Result<Option<Account>, Trouble> {
-        sqlx::raw_sql("begin").execute(&mut *connection).await?;
-        let tag = sqlx::query("select set_config('xavyo.tag', $1, true)").bind(self.tag());
-        tag.execute(&mut *connection).await?;
+        let tag = vec![Parameter::Text(self.tag().to_owned())];
+        connection.command(table.dialect.begin()).await?;
+        connection.execute(table.dialect.tag().to_owned(), tag).await?;
         let account = match self {
             Self::Create(account) => Some(insert(connection, table, account).await?),
             Self::Update { key, update } => Some(change(connection, table, key, update).await?),
@@ -84,13 +81,13 @@ impl Write<'_> {
             }
         };
         committing.store(true, Ordering::Relaxed);
-        sqlx::raw_sql("commit").execute(connection).await?;
+        connection.command("commit").await?;
         Ok(account)
     }
 }
 
 async fn insert(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     table: &Table,
     account: &NewAccount,
 ) -> Result<Account, Trouble> {
@@ -99,23 +96,21 @@ async fn insert(
         assign(&mut row, table.column(name)?, values.clone())?;
     }
     let uid = vec![Value::from(account.external_uid.as_str())];
-    if row.get(table.uid.name.as_str()).is_some_and(|(column, values)| !same(column, values, &uid)) {
-        return Err(
-            refused("SQL_UID", "the uid's column is given another value than the uid".to_owned()).into()
-        );
+    let other = row.get(table.uid.name.as_str());
+    if other.is_some_and(|(column, values)| !column.holds_same(values, &uid)) {
+        return Err(refused("SQL_UID", "the uid's column is given another value than the uid").into());
     }
     assign(&mut row, &table.uid, uid)?;
     if let (Some(state), Some(enabled)) = (&table.state, account.enabled) {
-        assign(&mut row, state.column(), vec![Value::Boolean(state.holds(enabled))])?;
+        assign(&mut row, state.column(), vec![state.holds(enabled)])?;
     }
     let columns: Vec<&Column> = row.values().map(|(column, _)| *column).collect();
     let text = statement::insert(table, &columns);
-    let query = row.values().fold(sqlx::query(AssertSqlSafe(text)), bind);
-    only_account(table, &query.fetch_all(connection).await?)
+    leave(connection, table, text, parameters(table, &row)?, (&table.uid, &account.external_uid)).await
 }
 
 async fn change(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     table: &Table,
     key: &AccountKey,
     update: &AccountUpdate,
@@ -128,7 +123,7 @@ async fn change(
     for (column, change) in changes {
         let before = held.attributes.get(&column.name).map(Vec::as_slice).unwrap_or_default();
         let after = after(before, &change);
-        if !column.readable || !same(column, before, &after) {
+        if !column.readable || !column.holds_same(before, &after) {
             assign(&mut row, column, after)?;
         }
     }
@@ -138,45 +133,74 @@ async fn change(
     let columns: Vec<&Column> = row.values().map(|(column, _)| *column).collect();
     let (column, value) = named_by(table, key);
     let text = statement::update(table, column, &columns);
-    let query = row.values().fold(sqlx::query(AssertSqlSafe(text)).bind(value), bind);
-    only_account(table, &query.fetch_all(connection).await?)
+    let mut parameters = parameters(table, &row)?;
+    parameters.push(key_parameter(table, column, value)?);
+    let renamed = update.rename_to.as_deref().filter(|_| column.name == table.uid.name);
+    leave(connection, table, text, parameters, (column, renamed.unwrap_or(value))).await
 }
 
 async fn delete(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     table: &Table,
     key: &AccountKey,
     if_version: Option<&str>,
 ) -> Result<(), Trouble> {
     lock(connection, table, key, if_version, &[]).await?;
     let (column, value) = named_by(table, key);
-    let query = sqlx::query(AssertSqlSafe(statement::delete(table, column))).bind(value.to_owned());
-    match query.execute(connection).await?.rows_affected() {
+    let parameters = vec![key_parameter(table, column, value)?];
+    match connection.execute(statement::delete(table, column), parameters).await? {
         1 => Ok(()),
         rows => Err(not_one(rows).into()),
     }
 }
 
+/// Writes one row and shows what is left of it. A row that is not there under its key afterwards is rolled back.
+async fn leave(
+    connection: &mut Connection,
+    table: &Table,
+    text: String,
+    parameters: Vec<Parameter>,
+    (column, value): (&Column, &str),
+) -> Result<Account, Trouble> {
+    let rows = if table.dialect.shows_what_it_writes() {
+        connection.rows(statement::returning(table, &text), parameters).await?
+    } else {
+        match connection.execute(text, parameters).await? {
+            1 => {}
+            rows => return Err(not_one(rows).into()),
+        }
+        let key = vec![key_parameter(table, column, value)?];
+        connection.rows(statement::find(table, column, &[], 2), key).await?
+    };
+    let [row] = rows.as_slice() else {
+        return Err(not_one(u64::try_from(rows.len()).unwrap_or(u64::MAX)).into());
+    };
+    let account = Layout { table, attributes: &[] }.account(row);
+    account.ok_or_else(|| refused("SQL_UID", "the row was left without a uid").into())
+}
+
 /// The row of the key, kept from others, its version as asked for.
 async fn lock(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     table: &Table,
     key: &AccountKey,
     if_version: Option<&str>,
     columns: &[&Column],
 ) -> Result<Account, Trouble> {
     let (column, value) = named_by(table, key);
-    let query = sqlx::query(AssertSqlSafe(statement::lock(table, column, columns))).bind(value.to_owned());
-    let rows = match query.fetch_all(connection).await {
-        Err(error) if failure::is_no_key(&error) => Vec::new(),
-        rows => rows?,
+    let rows: Vec<Row> = match table.dialect.key(column, value) {
+        None => Vec::new(),
+        Some(key) => match connection.rows(statement::lock(table, column, columns), vec![key]).await {
+            Err(error) if table.dialect.is_no_key(&error) => Vec::new(),
+            rows => rows?,
+        },
     };
     let [row] = rows.as_slice() else {
         let gone = TargetFailure::new(FailureKind::NotFound, "SQL_NOT_FOUND", "no such row");
         return Err(if rows.is_empty() { gone } else { not_one(2) }.into());
     };
-    let account = Layout { table, attributes: columns, offset: 0 }.account(row)?;
-    let account = account.ok_or_else(|| refused("SQL_UID", "the row has no uid".to_owned()))?;
+    let account = Layout { table, attributes: columns }.account(row);
+    let account = account.ok_or_else(|| refused("SQL_UID", "the row has no uid"))?;
     match if_version {
         Some(version) if account.version.as_deref() != Some(version) => {
             let message = "the row has another version";
@@ -200,7 +224,7 @@ fn asked<'a>(table: &'a Table, update: &AccountUpdate) -> Result<Vec<(&'a Column
         changes.push((&table.uid, Change::Set(vec![Value::from(uid.as_str())])));
     }
     if let (Some(state), Some(enabled)) = (&table.state, update.enabled) {
-        changes.push((state.column(), Change::Set(vec![Value::Boolean(state.holds(enabled))])));
+        changes.push((state.column(), Change::Set(vec![state.holds(enabled)])));
     }
     Ok(changes)
 }
@@ -227,56 +251,24 @@ fn assign<'a>(
     column: &'a Column,
     values: Vec<Value>,
 ) -> Result<(), TargetFailure> {
-    if values.len() > 1 && !column.multi_valued {
+    if values.len() > 1 && !column.is_multi_valued() {
         return Err(refused("SQL_SINGLE_VALUED", format!("column {} holds one value", column.name)));
     }
     row.insert(&column.name, (column, values));
     Ok(())
 }
 
-/// Both lists of values are the same to the column.
-fn same(column: &Column, left: &[Value], right: &[Value]) -> bool {
-    let stored = |value: &Value| column.kind.parse(&column.kind.print(value));
-    left.len() == right.len() && left.iter().zip(right).all(|(left, right)| stored(left) == stored(right))
+fn parameters(table: &Table, row: &Assignments<'_>) -> Result<Vec<Parameter>, TargetFailure> {
+    row.values().map(|(column, values)| table.dialect.parameter(column, values)).collect()
 }
 
-fn bind<'q>(
-    query: Query<'q, Db, PgArguments>,
-    (column, values): &(&Column, Vec<Value>),
-) -> Query<'q, Db, PgArguments> {
-    let texts: Vec<String> = values.iter().map(|value| column.kind.print(value)).collect();
-    if column.multi_valued {
-        let empty_is_null = texts.is_empty() && column.nullable;
-        query.bind((!empty_is_null).then_some(texts))
-    } else {
-        query.bind(texts.into_iter().next())
-    }
+fn key_parameter(table: &Table, column: &Column, value: &str) -> Result<Parameter, TargetFailure> {
+    let key = table.dialect.key(column, value);
+    key.ok_or_else(|| refused("SQL_VALUE", format!("no value of column {}", column.name)))
 }
 
 /// The column and value by which a key names its row: the immutable id where both have one.
 pub(super) fn named_by<'a>(table: &'a Table, key: &'a AccountKey) -> (&'a Column, &'a str) {
     let id = key.immutable_id.as_deref().filter(|_| table.id.is_some());
     (table.key_column(id.is_some()), id.unwrap_or(&key.external_uid))
-}
-
-fn only_account(table: &Table, rows: &[PgRow]) -> Result<Account, Trouble> {
-    let [row] = rows else {
-        return Err(not_one(u64::try_from(rows.len()).unwrap_or(u64::MAX)).into());
-    };
-    let account = Layout { table, attributes: &[], offset: 0 }.account(row)?;
-    account.ok_or_else(|| refused("SQL_UID", "the row was left without a uid".to_owned()).into())
-}
-
-fn not_one(rows: u64) -> TargetFailure {
-    refused("SQL_ROWS", format!("the statement touched {rows} rows and not one; it was rolled back"))
-}
-
-impl State {
-    /// What the column holds for an account that is enabled, or is not.
-    fn holds(&self, enabled: bool) -> bool {
-        match self {
-            Self::DisabledWhenTrue(_) => !enabled,
-            Self::EnabledWhenTrue(_) => enabled,
-        }
-    }
 }

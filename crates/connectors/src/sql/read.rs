@@ -1,7 +1,4 @@
-//! Reads of the whole table: one snapshot, a cursor, and a count from the same snapshot as evidence.
-//!
-//! A cursor and not a key to continue from: it needs no index and no order, and a collation that holds two uids for
-//! equal cannot make it skip one.
+//! Reads of the whole table: one snapshot, page by page, and a count from the same snapshot as evidence.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -9,20 +6,19 @@ use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::time;
 use xavyo_core::{account::Account, connector::TargetFailure};
 
 use super::{
-    Postgres,
-    failure::{self, Stage},
+    connection::{Connection, Row},
+    connector::Sql,
+    dialect::Paging,
+    failure::{self, Stage, Trouble, refused},
     row::Layout,
     statement,
     table::Table,
 };
 use crate::{Completeness, MAX_PAGE, ReadItem, ReadRequest, redaction::Redaction};
-
-const SNAPSHOT: &str = "begin isolation level repeatable read read only";
 
 /// What the snapshot's own count says.
 struct Counts {
@@ -33,13 +29,14 @@ struct Counts {
 
 /// A read under way, its snapshot open.
 struct Read<'a> {
-    postgres: &'a Postgres,
+    sql: &'a Sql,
     attributes: Vec<String>,
     table: Arc<Table>,
-    connection: PgConnection,
+    connection: Connection,
     counts: Counts,
     unseen: BTreeSet<String>,
-    rows: i64,
+    /// Where the next page begins; None = at the first.
+    after: Option<String>,
     accounts: i64,
     calls: i64,
     at_end: bool,
@@ -51,13 +48,10 @@ enum Step<'a> {
     Ended,
 }
 
-pub(super) fn pages(
-    postgres: &Postgres,
-    request: ReadRequest,
-) -> BoxStream<'_, Result<ReadItem, TargetFailure>> {
+pub(super) fn pages(sql: &Sql, request: ReadRequest) -> BoxStream<'_, Result<ReadItem, TargetFailure>> {
     stream::try_unfold(Step::Begin(request), async |step| {
         let mut read = match step {
-            Step::Begin(request) => Box::new(Read::begin(postgres, request).await?),
+            Step::Begin(request) => Box::new(Read::begin(sql, request).await?),
             Step::Reading(read) => read,
             Step::Ended => return Ok(None),
         };
@@ -71,28 +65,31 @@ pub(super) fn pages(
 }
 
 impl<'a> Read<'a> {
-    async fn begin(postgres: &'a Postgres, request: ReadRequest) -> Result<Self, TargetFailure> {
+    async fn begin(sql: &'a Sql, request: ReadRequest) -> Result<Self, TargetFailure> {
         // A connection of its own: it stays in the transaction for as long as its reader takes.
-        let mut connection = postgres.server.connect().await?;
-        let table = postgres.table(&mut connection).await?;
+        let mut connection = sql.server.connect().await?;
+        let table = sql.table(&mut connection).await?;
         let columns = table.attributes(&request.attributes)?;
         let open = async {
-            sqlx::raw_sql(SNAPSHOT).execute(&mut connection).await?;
-            let counts =
-                sqlx::query_as(AssertSqlSafe(statement::count(&table))).fetch_one(&mut connection).await?;
-            let declare = AssertSqlSafe(statement::declare(&table, &columns));
-            sqlx::raw_sql(declare).execute(&mut connection).await?;
+            connection.command(table.dialect.snapshot()).await?;
+            let counts = connection.rows(statement::count(&table), Vec::new()).await?;
+            if table.dialect.paging() == Paging::Cursor {
+                connection.command(statement::declare(&table, &columns)).await?;
+            }
             Ok(counts)
         };
-        let (rows, uids, distinct) = in_time(postgres, open).await?;
+        let counts = in_time(sql, open).await?;
+        let [rows, uids, distinct] = counts.first().map(Vec::as_slice).unwrap_or_default() else {
+            return Err(refused("SQL_VALUE", "the table's rows cannot be counted"));
+        };
         Ok(Self {
-            postgres,
+            sql,
             attributes: request.attributes,
-            table: table.clone(),
+            counts: Counts { rows: rows.count(), uids: uids.count(), distinct: distinct.count() },
+            table,
             connection,
-            counts: Counts { rows, uids, distinct },
-            unseen: postgres.settings.sentinels.iter().cloned().collect(),
-            rows: 0,
+            unseen: sql.settings.sentinels.iter().cloned().collect(),
+            after: None,
             accounts: 0,
             calls: 3,
             at_end: false,
@@ -100,30 +97,42 @@ impl<'a> Read<'a> {
     }
 
     async fn page(&mut self) -> Result<Vec<Account>, TargetFailure> {
-        let fetch = AssertSqlSafe(format!("fetch forward {MAX_PAGE} from accounts"));
-        let rows = in_time(self.postgres, sqlx::query(fetch).fetch_all(&mut self.connection)).await?;
+        let rows = self.rows().await?;
         let columns = self.table.attributes(&self.attributes)?;
-        let layout = Layout { table: &self.table, attributes: &columns, offset: 0 };
-        let mut page = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let account = layout.account(row).map_err(|error| unread(&error))?;
-            page.extend(account);
-        }
+        let layout = Layout { table: &self.table, attributes: &columns };
+        let page: Vec<Account> = rows.iter().filter_map(|row| layout.account(row)).collect();
         for account in &page {
             self.unseen.remove(&account.external_uid);
         }
+        self.after = page.last().map(|account| account.external_uid.clone());
         self.calls += 1;
-        self.rows += i64::try_from(rows.len()).unwrap_or(i64::MAX);
         self.accounts += i64::try_from(page.len()).unwrap_or(i64::MAX);
         self.at_end = rows.len() < MAX_PAGE;
         Ok(page)
     }
 
+    async fn rows(&mut self) -> Result<Vec<Row>, TargetFailure> {
+        let table = &self.table;
+        let (text, parameters) = match table.dialect.paging() {
+            Paging::Cursor => (format!("fetch forward {MAX_PAGE} from accounts"), Vec::new()),
+            Paging::Keyset => {
+                let columns = table.attributes(&self.attributes)?;
+                let text = statement::page(table, &columns, self.after.is_none(), MAX_PAGE);
+                let after = self.after.as_deref().map(|uid| {
+                    let key = table.dialect.key(&table.uid, uid);
+                    key.ok_or_else(|| refused("SQL_UID", "a uid that was read is no value of its column"))
+                });
+                (text, after.transpose()?.into_iter().collect())
+            }
+        };
+        in_time(self.sql, self.connection.rows(text, parameters)).await
+    }
+
     fn proof(&self) -> Completeness {
         let Counts { rows, uids, distinct } = self.counts;
         let mut missing = Vec::new();
-        if self.rows != rows {
-            missing.push(format!("{} of {rows} rows were read", self.rows));
+        if self.accounts != uids {
+            missing.push(format!("{} of {uids} rows were read", self.accounts));
         }
         if distinct != uids {
             missing.push(format!("{} rows share their uid with another", uids - distinct));
@@ -150,15 +159,13 @@ impl<'a> Read<'a> {
 }
 
 async fn in_time<T>(
-    postgres: &Postgres,
+    sql: &Sql,
     work: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, TargetFailure> {
-    match time::timeout(postgres.server.timeout, work).await {
-        Ok(done) => done.map_err(|error| unread(&error)),
+    match time::timeout(sql.server.timeout, work).await {
+        Ok(done) => done.map_err(|error| {
+            Trouble::Database(error).at(Stage::Working, sql.server.dialect(), &Redaction::default())
+        }),
         Err(_) => Err(failure::timed_out(Stage::Working)),
     }
-}
-
-fn unread(error: &sqlx::Error) -> TargetFailure {
-    failure::failure(error, Stage::Working, &Redaction::default())
 }

@@ -1,0 +1,101 @@
+//! One call's connection, and the point reads that it is used for.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use xavyo_core::{
+    account::{Account, AccountKey},
+    value::Value,
+};
+
+use super::{
+    column::Column, connection::Connection, failure::Trouble, row::Layout, statement, table::Table, write,
+};
+use crate::{ALL_ATTRIBUTES, MAX_PAGE, pool::Place};
+
+/// A connection for one call.
+pub(super) struct Session<'a> {
+    pub place: Place<'a, Connection>,
+    pub connection: Connection,
+    pub table: Arc<Table>,
+    pub deadline: Instant,
+}
+
+impl Session<'_> {
+    pub async fn rows(
+        &mut self,
+        keys: &[AccountKey],
+        attributes: &[String],
+    ) -> Result<Vec<Option<Account>>, Trouble> {
+        let table = self.table.clone();
+        let columns = table.attributes(attributes)?;
+        let mut found = vec![None; keys.len()];
+        for by_id in [true, false] {
+            let wanted: Vec<usize> = (0..keys.len())
+                .filter(|position| (keys[*position].immutable_id.is_some() && table.id.is_some()) == by_id)
+                .collect();
+            match self.rows_by(by_id, keys, &wanted, &columns, &mut found).await {
+                // One text that is no key spoils the statement for all: each by itself then.
+                Err(Trouble::Database(error)) if table.dialect.is_no_key(&error) && wanted.len() > 1 => {
+                    for position in wanted {
+                        let done = self.rows_by(by_id, keys, &[position], &columns, &mut found).await;
+                        self.unless_no_key(done)?;
+                    }
+                }
+                done => self.unless_no_key(done)?,
+            }
+        }
+        Ok(found)
+    }
+
+    fn unless_no_key(&self, done: Result<(), Trouble>) -> Result<(), Trouble> {
+        match done {
+            Err(Trouble::Database(error)) if self.table.dialect.is_no_key(&error) => Ok(()),
+            done => done,
+        }
+    }
+
+    async fn rows_by(
+        &mut self,
+        by_id: bool,
+        keys: &[AccountKey],
+        wanted: &[usize],
+        columns: &[&Column],
+        found: &mut [Option<Account>],
+    ) -> Result<(), Trouble> {
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let table = &self.table;
+        let texts: Vec<&str> =
+            wanted.iter().map(|position| write::named_by(table, &keys[*position]).1).collect();
+        let selection = statement::selection(table, columns);
+        let layout = Layout { table, attributes: columns };
+        for (text, parameters) in table.dialect.by_keys(table, table.key_column(by_id), &selection, &texts) {
+            for row in self.connection.rows(text, parameters).await? {
+                let Some((position, row)) = row.split_first() else { continue };
+                let position = usize::try_from(position.count()).ok();
+                let position = position.and_then(|position| wanted.get(position));
+                if let Some(place) = position.and_then(|position| found.get_mut(*position)) {
+                    *place = layout.account(row);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub async fn find(&mut self, attribute: &str, value: &Value) -> Result<Vec<Account>, Trouble> {
+        let table = &self.table;
+        let columns = table.attributes(&[ALL_ATTRIBUTES.to_owned()])?;
+        let by_uid = attribute == "external_uid";
+        let column = if by_uid { &table.uid } else { table.column(attribute)? };
+        let Some(parameter) = table.dialect.sought(column, value) else { return Ok(Vec::new()) };
+        let text = statement::find(table, column, &columns, MAX_PAGE);
+        let rows = match self.connection.rows(text, vec![parameter]).await {
+            Err(error) if table.dialect.is_no_key(&error) => Vec::new(),
+            rows => rows?,
+        };
+        let layout = Layout { table, attributes: &columns };
+        Ok(rows.iter().filter_map(|row| layout.account(row)).collect())
+    }
+}
