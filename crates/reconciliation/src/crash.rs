@@ -1,28 +1,6 @@
-//! Crash points: the places between two steps where a test stops the process, kills it, and looks what is left.
-//!
-//! One list. In builds without the feature `crash-points` a point is nothing; release builds refuse the feature.
+//! Where this service may be stopped and killed by a test: see [`xavyo_runtime::crash`].
 
-#[cfg(all(feature = "crash-points", not(debug_assertions)))]
-compile_error!("crash points are for tests: no release build may have them");
-
-macro_rules! points {
-    ($($(#[$doc:meta])* $variant:ident $name:literal,)+) => {
-        /// A place where the process may die.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Point { $($(#[$doc])* $variant,)+ }
-
-        impl Point {
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// The name under which a test arms it (`FAILPOINTS=name=pause`).
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)+ }
-            }
-        }
-    };
-}
-
-points! {
+xavyo_runtime::crash_points! {
     /// A run is claimed, nothing is read.
     RunClaimed "run.claimed",
     /// The expected side is loaded.
@@ -47,18 +25,4 @@ points! {
     RemediationDone "remediation.done",
     /// Its outcome is written, not committed.
     RemediationWritten "remediation.written",
-}
-
-/// Passes a crash point.
-pub fn point(point: Point) {
-    #[cfg(feature = "crash-points")]
-    fail::fail_point!(point.name());
-    #[cfg(not(feature = "crash-points"))]
-    let _ = point;
-}
-
-/// Reads which points are armed from the environment; called once at the start.
-pub fn arm() {
-    #[cfg(feature = "crash-points")]
-    std::mem::forget(fail::FailScenario::setup());
 }

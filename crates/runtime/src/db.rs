@@ -65,6 +65,13 @@ impl Database {
         Ok(Self { pool })
     }
 
+    /// The same database over one connection of its own: for what may not wait behind everything else.
+    pub fn apart(&self) -> Self {
+        let options = PgConnectOptions::clone(&self.pool.connect_options());
+        let one = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_WITHIN);
+        Self { pool: one.test_before_acquire(false).connect_lazy_with(options) }
+    }
+
     pub fn pool(&self) -> &PgPool {
         &self.pool
     }

@@ -9,6 +9,7 @@
 
 pub mod auth;
 pub mod clock;
+pub mod crash;
 pub mod db;
 pub mod keys;
 pub mod lifecycle;

@@ -63,7 +63,7 @@ pub struct DatabaseSettings {
     /// The password of the database's user.
     #[arg(long, env = "XAVYO_DATABASE_PASSWORD_FILE", value_name = "PATH")]
     pub database_password_file: Option<PathBuf>,
-    /// The most connections to the database.
+    /// The most connections to the database; one more carries the heartbeat.
     #[arg(long, env = "XAVYO_DATABASE_POOL_SIZE", value_name = "COUNT", default_value_t = 16, value_parser = count(1, 1_000))]
     pub database_pool_size: u32,
     /// How long one statement may take.

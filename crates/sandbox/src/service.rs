@@ -14,10 +14,7 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use crate::{
-    process::{Process, Program, Signal},
-    workspace,
-};
+use crate::process::{Process, Program, Signal};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// A service drains its calls first; it has a limit of its own for that.
@@ -86,18 +83,8 @@ impl Kind {
 }
 
 impl Service {
-    /// Starts a replica, its files and log in `directory`, and waits until it serves.
+    /// Starts a replica from a binary, its files and log in `directory`, and waits until it serves.
     pub async fn start(
-        kind: Kind,
-        replica: &str,
-        directory: &Path,
-        environment: Vec<(String, String)>,
-    ) -> Result<Self> {
-        Self::start_binary(kind, workspace::binary(&kind.binary())?, replica, directory, environment).await
-    }
-
-    /// The same from another binary: one with crash points.
-    pub async fn start_binary(
         kind: Kind,
         binary: PathBuf,
         replica: &str,

@@ -118,12 +118,24 @@ impl Ground {
         for (name, value) in more {
             set(&mut environment, name, value);
         }
-        Service::start_binary(Kind::Provisioning, binary, replica, self.directory.path(), environment).await
+        Service::start(Kind::Provisioning, binary, replica, self.directory.path(), environment).await
     }
 
     /// Another replica of reconciliation, which reads and writes through the provisioning at that URL.
     pub async fn start_reconciliation(
         &self,
+        replica: &str,
+        provisioning_url: &str,
+        more: &[(&str, &str)],
+    ) -> Result<Service> {
+        let binary = workspace::binary(&Kind::Reconciliation.binary())?;
+        self.start_reconciliation_binary(binary, replica, provisioning_url, more).await
+    }
+
+    /// The same from another binary: one with crash points.
+    pub async fn start_reconciliation_binary(
+        &self,
+        binary: PathBuf,
         replica: &str,
         provisioning_url: &str,
         more: &[(&str, &str)],
@@ -134,7 +146,7 @@ impl Ground {
         for (name, value) in more {
             set(&mut environment, name, value);
         }
-        Service::start(Kind::Reconciliation, replica, self.directory.path(), environment).await
+        Service::start(Kind::Reconciliation, binary, replica, self.directory.path(), environment).await
     }
 
     /// What both services are told. XAVYO_LOG passes through, to look closer at a failing test.

@@ -60,7 +60,7 @@ pub struct Snapshot {
     /// Hot ones and history.
     pub operations: Vec<Operation>,
     pub attempts: Vec<Attempt>,
-    /// In the order in which they were written.
+    /// In the order in which they were committed.
     pub moves: Vec<Move>,
     /// As the service adds them up.
     pub counts: Vec<Count>,
@@ -124,6 +124,13 @@ pub struct Attempt {
     pub success: bool,
     pub error_code: Option<String>,
     pub outcome_unknown: bool,
+}
+
+impl Attempt {
+    /// Its worker was given up for dead: when its call ended, and how, nobody knows.
+    pub fn lost_its_lease(&self) -> bool {
+        self.error_code.as_deref() == Some("LEASE_LOST")
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

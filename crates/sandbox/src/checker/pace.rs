@@ -10,9 +10,8 @@ pub(super) fn check(index: &Index<'_>, findings: &mut Findings<'_>) {
     let mut edges: BTreeMap<Uuid, Vec<_>> = BTreeMap::new();
     for operation in index.operations.values() {
         let of_connector = edges.entry(operation.connector).or_default();
-        // Of a worker that died nobody knows when its calls ended.
         for attempt in index.attempts(operation.id) {
-            if attempt.error_code.as_deref() != Some("LEASE_LOST") {
+            if !attempt.lost_its_lease() {
                 of_connector.push((attempt.started_at, 1_i64));
                 of_connector.push((attempt.completed_at, -1));
             }

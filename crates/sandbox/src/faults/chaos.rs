@@ -4,7 +4,11 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
+use rand::{
+    RngExt, SeedableRng,
+    rngs::StdRng,
+    seq::{IndexedRandom, SliceRandom},
+};
 use tokio::time::sleep;
 
 use super::{Field, crash::Reached};
@@ -23,94 +27,104 @@ enum Blow {
     Database,
 }
 
-/// Strikes once, waits, and heals what was struck. Replicas that stand at a crash point are killed on the way; each start
-/// arms another point that has not been reached.
-pub async fn strike(
-    field: &mut Field,
-    random: &mut StdRng,
-    declared: &[String],
-    reached: &mut Reached,
-) -> Result<()> {
-    bury(field, random, declared, reached).await?;
-    let blow = match random.random_range(0..100) {
-        0..30 => Blow::Kill,
-        30..38 => Blow::Stop,
-        38..48 => Blow::CrashDatabase,
-        48..85 => Blow::Target,
-        _ => Blow::Database,
-    };
-    let victim = random.random_range(0..field.replicas.len());
-    match blow {
-        Blow::Kill => {
-            field.replicas[victim].kill()?;
-            pause(random, 50..1_500).await;
-            rearm(field, victim, random, declared, reached).await
-        }
-        Blow::Stop => {
-            field.replicas[victim].stop()?;
-            sleep(PAST_THE_LEASE).await;
-            field.replicas[victim].go_on()
-        }
-        Blow::CrashDatabase => field.crash_database().await,
-        Blow::Target => {
-            let proxies: Vec<_> = field.targets.iter().filter_map(|target| target.proxy.as_ref()).collect();
-            if let Some(proxy) = proxies.choose(random) {
-                proxy.set(trouble(random));
-                pause(random, 200..2_500).await;
-                proxy.heal();
+/// How often each comes before all have come.
+const BLOWS: [(Blow, usize); 5] =
+    [(Blow::Kill, 6), (Blow::Stop, 2), (Blow::CrashDatabase, 2), (Blow::Target, 7), (Blow::Database, 3)];
+
+/// Strikes, blow by blow. In which order is random; over a minute or two everything has its turn.
+#[derive(Debug)]
+pub struct Chaos {
+    random: StdRng,
+    /// What comes before the next shuffle.
+    blows: Vec<Blow>,
+    /// The crash points of the service.
+    declared: Vec<String>,
+    pub reached: Reached,
+}
+
+impl Chaos {
+    pub fn new(seed: u64, declared: Vec<String>) -> Self {
+        let random = StdRng::seed_from_u64(seed);
+        Self { random, blows: Vec::new(), declared, reached: Reached::default() }
+    }
+
+    /// Strikes once, waits, and heals what was struck. Replicas that stand at a crash point are killed on the way; each
+    /// start arms another point that has not been reached.
+    pub async fn strike(&mut self, field: &mut Field) -> Result<()> {
+        self.bury(field).await?;
+        let victim = self.random.random_range(0..field.replicas.len());
+        match self.next_blow() {
+            Blow::Kill => {
+                field.replicas[victim].kill()?;
+                self.pause(50..1_500).await;
+                self.rearm(field, victim).await?;
             }
-            Ok(())
+            Blow::Stop => {
+                field.replicas[victim].stop()?;
+                sleep(PAST_THE_LEASE).await;
+                field.replicas[victim].go_on()?;
+            }
+            Blow::CrashDatabase => field.crash_database().await?,
+            Blow::Target => {
+                let proxies: Vec<_> =
+                    field.targets.iter().filter_map(|target| target.proxy.as_ref()).collect();
+                if let Some(proxy) = proxies.choose(&mut self.random) {
+                    proxy.set(trouble(&mut self.random));
+                    self.pause(200..2_500).await;
+                    proxy.heal();
+                }
+            }
+            Blow::Database => {
+                field.database.set(trouble_of_database(&mut self.random));
+                self.pause(100..1_000).await;
+                field.database.heal();
+            }
         }
-        Blow::Database => {
-            field.database.set(trouble_of_database(random));
-            pause(random, 100..1_000).await;
-            field.database.heal();
-            Ok(())
+        self.pause(200..1_500).await;
+        Ok(())
+    }
+
+    fn next_blow(&mut self) -> Blow {
+        if self.blows.is_empty() {
+            self.blows =
+                BLOWS.into_iter().flat_map(|(blow, times)| std::iter::repeat_n(blow, times)).collect();
+            self.blows.shuffle(&mut self.random);
+        }
+        self.blows.pop().unwrap_or(Blow::Kill)
+    }
+
+    /// Kills the replicas that stand at a crash point, and starts them again; also those that have died by themselves.
+    async fn bury(&mut self, field: &mut Field) -> Result<()> {
+        for number in 0..field.replicas.len() {
+            let replica = &mut field.replicas[number];
+            let stands_at = replica.stands_at().map(str::to_owned);
+            if let Some(point) = &stands_at {
+                self.reached.note(point);
+                replica.kill()?;
+            }
+            if stands_at.is_some() || replica.service.process().ended().is_some() {
+                self.rearm(field, number).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a replica that stops again at a point, one that has not been reached while there is such a one.
+    async fn rearm(&mut self, field: &mut Field, number: usize) -> Result<()> {
+        let open = self.reached.missing(&self.declared);
+        let point = open.choose(&mut self.random).or_else(|| self.declared.choose(&mut self.random));
+        match point {
+            Some(point) => {
+                let pass = self.random.random_range(1..6);
+                field.replicas[number].restart_armed(point, pass).await
+            }
+            None => field.replicas[number].restart().await,
         }
     }
-}
 
-/// Kills the replicas that stand at a crash point, and starts them again.
-async fn bury(
-    field: &mut Field,
-    random: &mut StdRng,
-    declared: &[String],
-    reached: &mut Reached,
-) -> Result<()> {
-    for number in 0..field.replicas.len() {
-        let replica = &mut field.replicas[number];
-        let stands_at = replica.stands_at().map(str::to_owned);
-        if let Some(point) = &stands_at {
-            reached.note(point);
-            replica.kill()?;
-        }
-        if stands_at.is_some() || replica.service.process().ended().is_some() {
-            rearm(field, number, random, declared, reached).await?;
-        }
+    async fn pause(&mut self, milliseconds: std::ops::Range<u64>) {
+        sleep(Duration::from_millis(self.random.random_range(milliseconds))).await;
     }
-    Ok(())
-}
-
-async fn rearm(
-    field: &mut Field,
-    number: usize,
-    random: &mut StdRng,
-    declared: &[String],
-    reached: &Reached,
-) -> Result<()> {
-    let open = reached.missing(declared);
-    let point = open.choose(random).or_else(|| declared.choose(random));
-    match point {
-        Some(point) => {
-            let pass = random.random_range(1..6);
-            field.replicas[number].restart_armed(point, pass).await
-        }
-        None => field.replicas[number].restart().await,
-    }
-}
-
-async fn pause(random: &mut StdRng, milliseconds: std::ops::Range<u64>) {
-    sleep(Duration::from_millis(random.random_range(milliseconds))).await;
 }
 
 /// What a network does to a target.

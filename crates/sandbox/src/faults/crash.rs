@@ -20,16 +20,16 @@ use crate::{
 };
 
 /// How long the load is driven until a point is reached.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(90);
 /// Between two steps of the load.
 const PACE: Duration = Duration::from_millis(15);
 /// How long an outage lasts that is there to be ended.
 const OUTAGE: Duration = Duration::from_millis(1_500);
 const OUTAGES_EVERY: Duration = Duration::from_secs(12);
 
-/// The points that the service declares.
-pub fn declared() -> Result<Vec<String>> {
-    let binary = workspace::crash_points_binary(&Kind::Provisioning.binary())?;
+/// The points that a service declares.
+pub fn declared(service: Kind) -> Result<Vec<String>> {
+    let binary = workspace::crash_points_binary(&service.binary())?;
     let output = Command::new(binary).arg("crash-points").output()?;
     let names: Vec<String> = String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect();
     ensure!(output.status.success() && !names.is_empty(), "the service does not list its crash points");

@@ -29,8 +29,8 @@ use crate::{
     workspace,
 };
 
-/// How long a drain may stand still before it counts as stuck.
-const STUCK: Duration = Duration::from_secs(30);
+/// How long a drain may stand still before it counts as stuck: many leases, and longer than a probe may be put off.
+const STUCK: Duration = Duration::from_mins(1);
 const GLANCE: Duration = Duration::from_millis(100);
 
 /// What a field is made of.
@@ -62,7 +62,7 @@ pub struct Field {
     /// Between the replicas and their database.
     pub database: Proxy,
     accounts: Vec<Account>,
-    restarts: usize,
+    database_crashes: usize,
     ground: Ground,
     /// Of the targets: it never restarts.
     _target_cluster: Postgres,
@@ -117,7 +117,7 @@ impl Field {
             targets,
             database,
             accounts: Vec::new(),
-            restarts: 0,
+            database_crashes: 0,
             ground,
             _target_cluster: target_cluster,
             cluster,
@@ -171,12 +171,6 @@ impl Field {
         Plan::new(seed, self.accounts.clone())
     }
 
-    /// A load on the accounts of one target.
-    pub fn plan_of(&self, connector: Uuid, seed: u64) -> Plan {
-        let accounts = self.accounts.iter().filter(|account| account.connector == connector);
-        Plan::new(seed, accounts.cloned().collect())
-    }
-
     pub fn accounts(&self) -> &[Account] {
         &self.accounts
     }
@@ -193,7 +187,7 @@ impl Field {
 
     /// Postgres ends as by a power cut, and comes back.
     pub async fn crash_database(&mut self) -> Result<()> {
-        self.restarts += 1;
+        self.database_crashes += 1;
         self.cluster.crash_and_restart().await
     }
 
@@ -206,22 +200,32 @@ impl Field {
         for replica in &mut self.replicas {
             replica.heal().await?;
         }
-        // A target that was down for long is asked only once a minute: to wait for that would prove nothing.
-        let mut judge = self.judge().await?;
-        sqlx::query("update connector_work set probe_at = now() where probe_at is not null")
-            .execute(&mut judge)
-            .await?;
-        Ok(judge.close().await?)
+        Ok(())
     }
 
-    /// Waits until nothing is left to do, or nothing moves any more: whether that is right is for the judge.
-    pub async fn drain(&self) -> Result<()> {
+    /// Waits until something that one number tells of all tenants is so; the number is what `query` counts.
+    pub async fn until(&self, query: &'static str, is_so: impl Fn(i64) -> bool) -> Result<()> {
+        let mut judge = self.judge().await?;
+        let began = Instant::now();
+        loop {
+            let count = sqlx::query_scalar(query).fetch_one(&mut judge).await?;
+            if is_so(count) {
+                return Ok(judge.close().await?);
+            }
+            ensure!(began.elapsed() < STUCK, "it stays at {count}: {query}");
+            sleep(GLANCE).await;
+        }
+    }
+
+    /// Waits until nothing is left to do (true), or nothing moves any more: whether that is right is for the judge.
+    pub async fn drain(&self) -> Result<bool> {
         let mut judge = self.judge().await?;
         let (mut last, mut moved_at) = (0, Instant::now());
         loop {
             let (left, moves) = left(&mut judge).await?;
             if left == 0 || moved_at.elapsed() > STUCK {
-                return Ok(judge.close().await?);
+                judge.close().await?;
+                return Ok(left == 0);
             }
             if moves != last {
                 (last, moved_at) = (moves, Instant::now());
@@ -262,9 +266,18 @@ impl Field {
         Ok((evidence, report))
     }
 
+    /// Waits until a fault of a network has done harm since there were so many of them; for no longer than `limit`.
+    pub async fn until_bitten(&self, before: u64, limit: Duration) {
+        let began = Instant::now();
+        while self.counts().bites <= before && began.elapsed() < limit {
+            sleep(GLANCE).await;
+        }
+    }
+
     /// What was done to it so far.
     pub fn counts(&self) -> Counts {
-        let mut counts = Counts { restarts: self.restarts, ..Counts::default() };
+        let crashes = self.database_crashes;
+        let mut counts = Counts { restarts: crashes, database_crashes: crashes, ..Counts::default() };
         self.replicas.iter().for_each(|replica| counts.add(replica.counts));
         let proxies = self.targets.iter().filter_map(|target| target.proxy.as_ref());
         counts.bites = proxies.chain([&self.database]).map(Proxy::bites).sum();

@@ -30,6 +30,8 @@ pub struct Counts {
     pub restarts: usize,
     /// Replicas stopped past their lease.
     pub stops: usize,
+    /// Postgres ended as by a power cut.
+    pub database_crashes: usize,
     /// Faults of the proxies that did harm.
     pub bites: u64,
 }
@@ -39,6 +41,7 @@ impl Counts {
         self.kills += other.kills;
         self.restarts += other.restarts;
         self.stops += other.stops;
+        self.database_crashes += other.database_crashes;
         self.bites += other.bites;
     }
 }

@@ -178,7 +178,7 @@ async fn moves(tx: &mut PgConnection) -> Result<Vec<Move>> {
     let rows: Vec<MoveRow> = sqlx::query_as(
         r#"select operation_id, "timestamp", event, from_status, to_status, actor, fence, message
              from operation_log
-            order by transaction_id, id"#,
+            order by pg_xact_commit_timestamp(transaction_id::xid), id"#,
     )
     .fetch_all(tx)
     .await?;

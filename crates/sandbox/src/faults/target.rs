@@ -194,6 +194,14 @@ impl Target {
         }
     }
 
+    /// The database of a table, as its own administrator sees it.
+    pub fn table(&self) -> Option<&PgPool> {
+        match &self.place {
+            Place::Sql { pool, .. } => Some(pool),
+            Place::Memory { .. } | Place::Ldap(_) => None,
+        }
+    }
+
     /// What it says itself that was written.
     pub async fn ledger(&self) -> Result<Ledger> {
         match &self.place {

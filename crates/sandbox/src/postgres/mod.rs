@@ -168,6 +168,8 @@ async fn serve(
         // Its segments lie in the data directory, so that nothing is left in /dev/shm after kill -9.
         ("dynamic_shared_memory_type", "mmap"),
         ("max_connections", "300"),
+        // The judge puts what was committed in its order: numbers are given to transactions before they wait for locks.
+        ("track_commit_timestamp", "on"),
         ("timezone", "UTC"),
         ("log_timezone", "UTC"),
     ];

@@ -12,6 +12,9 @@ use xavyo_sandbox::{
 
 use crate::{finding::Finding, workers::steps};
 
+/// By when a fault must have met somebody.
+const STRUCK_WITHIN: Duration = Duration::from_secs(5);
+
 /// The database answers nobody for longer than a lease, in the middle of work.
 pub async fn no_renewal(seed: u64) -> Result<Finding> {
     let mut field = Field::lay(&Layout { targets: vec![Kind::Sql], ..Layout::default() }).await?;
@@ -31,9 +34,10 @@ pub async fn unknown_commits(seed: u64) -> Result<Finding> {
     let layout = Layout { targets: vec![Kind::Memory, Kind::Sql], ..Layout::default() };
     let mut field = Field::lay(&layout).await?;
     for round in 0..12 {
+        let before = field.counts().bites;
         field.database.set(Rules::drop_reply(b"COMMIT"));
         steps(&field, seed + round, 8).await;
-        sleep(Duration::from_millis(150)).await;
+        field.until_bitten(before, STRUCK_WITHIN).await;
         field.database.heal();
         sleep(Duration::from_millis(250)).await;
     }
@@ -42,14 +46,18 @@ pub async fn unknown_commits(seed: u64) -> Result<Finding> {
     Ok(finding.demand(bites > 5, "hardly a commit was struck").remark(format!("{bites} answers lost")))
 }
 
+const ATTEMPTS_BEFORE_A_CRASH: u64 = 10;
+
 /// `pg_ctl stop -m immediate`, again and again.
 pub async fn crashes(seed: u64) -> Result<Finding> {
     let layout = Layout { durability: Durability::Durable, ..Layout::default() };
     let mut field = Field::lay(&layout).await?;
-    for round in 0..4 {
+    for round in 1..=4 {
         steps(&field, seed + round, 50).await;
+        // In the middle of it: some attempts have ended, others are under way.
+        let enough = i64::try_from(round * ATTEMPTS_BEFORE_A_CRASH)?;
+        field.until("select count(*) from execution_attempt", |attempts| attempts >= enough).await?;
         field.crash_database().await?;
-        sleep(Duration::from_secs(1)).await;
     }
     Ok(Finding::of(&mut field).await?.0)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use anyhow::Result;
 use xavyo_sandbox::{
-    checker::{Evidence, Report},
+    checker::{Evidence, Report, Violation},
     faults::Field,
 };
 
@@ -45,16 +45,27 @@ impl Finding {
         self
     }
 
-    /// Both together: of a fault that strikes several times.
+    /// This one, and that of another field.
     #[must_use]
-    pub fn and(mut self, other: Self) -> Self {
+    pub fn and(self, other: Self) -> Self {
+        let operations = self.report.operations + other.report.operations;
+        self.with(other, operations)
+    }
+
+    /// This one, and that of the same field after something more: it is judged whole each time.
+    #[must_use]
+    pub fn then(self, later: Self) -> Self {
+        let operations = later.report.operations;
+        self.with(later, operations)
+    }
+
+    fn with(mut self, other: Self, operations: usize) -> Self {
         self.unmet.extend(other.unmet);
         self.remarks.extend(other.remarks);
-        let known = |report: &Report, one: &_| report.violations.contains(one);
-        let violations: Vec<_> =
-            other.report.violations.iter().filter(|one| !known(&self.report, one)).cloned().collect();
+        let new = |one: &Violation| !self.report.violations.contains(one);
+        let violations: Vec<_> = other.report.violations.into_iter().filter(new).collect();
         self.report.violations.extend(violations);
-        self.report.operations = self.report.operations.max(other.report.operations);
+        self.report.operations = operations;
         self
     }
 

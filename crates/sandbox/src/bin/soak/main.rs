@@ -13,19 +13,15 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
-use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rand::RngExt;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use xavyo_sandbox::{
     checker::{self, Evidence},
-    faults::{
-        Field, Kind, Layout, chaos,
-        crash::{self, Reached},
-        known,
-    },
+    faults::{Field, Kind, Layout, chaos::Chaos, crash, known},
     load::{Patience, Plan},
     postgres::Durability,
-    workspace,
+    service, workspace,
 };
 
 use outcome::Outcome;
@@ -80,19 +76,18 @@ async fn main() -> Result<()> {
 }
 
 async fn soak(arguments: &Arguments, seed: u64) -> Result<Outcome> {
-    let declared = crash::declared()?;
+    let declared = crash::declared(service::Kind::Provisioning)?;
     let mut field = Field::lay(&layout()).await?;
-    let mut reached = Reached::default();
-    let mut random = StdRng::seed_from_u64(seed);
+    let mut chaos = Chaos::new(seed, declared.clone());
     let mut plan = field.plan(seed);
     let load = begin_load(&field, &mut plan, seed);
 
     let until = Instant::now() + Duration::from_secs_f64(arguments.minutes * 60.0);
     while Instant::now() < until {
-        chaos::strike(&mut field, &mut random, &declared, &mut reached).await?;
-        sleep(Duration::from_millis(random.random_range(200..1_500))).await;
+        chaos.strike(&mut field).await?;
     }
     load.cancel();
+    let mut reached = chaos.reached;
     for point in reached.missing(&declared) {
         field.heal().await?;
         if crash::strike(&mut field, &mut plan, &point).await? {
@@ -103,6 +98,7 @@ async fn soak(arguments: &Arguments, seed: u64) -> Result<Outcome> {
     let evidence_file = if report.is_clean() { None } else { Some(keep(&evidence, seed)?) };
     Ok(Outcome {
         counts: field.counts(),
+        taken_over: evidence.snapshot.attempts.iter().filter(|attempt| attempt.lost_its_lease()).count(),
         reached: reached.count(),
         missing: reached.missing(&declared),
         declared: declared.len(),

@@ -10,6 +10,8 @@ const STORIES: usize = 3;
 
 pub struct Outcome {
     pub counts: Counts,
+    /// Attempts whose worker was killed or slept past its lease.
+    pub taken_over: usize,
     pub reached: usize,
     pub missing: Vec<String>,
     pub declared: usize,
@@ -29,6 +31,8 @@ impl Outcome {
             "kills": self.counts.kills,
             "restarts": self.counts.restarts,
             "stops": self.counts.stops,
+            "database_crashes": self.counts.database_crashes,
+            "taken_over": self.taken_over,
             "network_faults": self.counts.bites,
             "crash_points_reached": self.reached,
             "crash_points_declared": self.declared,
@@ -46,15 +50,17 @@ impl fmt::Display for Outcome {
         let Self { counts, report, .. } = self;
         writeln!(
             f,
-            "{} calls, {} operations, {} writes; {} kills, {} restarts, {} stops, {} network faults; \
-             {} of {} crash points reached",
+            "{} calls, {} operations, {} writes; {} kills, {} restarts, {} stops, {} database crashes, \
+             {} network faults; {} taken over; {} of {} crash points reached",
             self.calls,
             report.operations,
             report.writes,
             counts.kills,
             counts.restarts,
             counts.stops,
+            counts.database_crashes,
             counts.bites,
+            self.taken_over,
             self.reached,
             self.declared,
         )?;
