@@ -59,9 +59,10 @@ impl Operations {
         method: &'static str,
         event: Event,
     ) -> Result<Operation> {
-        let now = self.clock.now();
         let mut tx = self.database.begin(caller.tenant).await?;
         let before = locked(&mut tx, caller, command).await?;
+        // After the lock: whatever held it comes first, in the log's times too.
+        let now = self.clock.now();
         let to = before.status.after(event)?;
         if event == Event::Retried && before.overtaken {
             return Err(Error::new(

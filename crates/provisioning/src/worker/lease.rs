@@ -50,8 +50,9 @@ impl Lease {
     }
 
     /// Renews until it is given up: what is under way when the process is told to stop still needs it. An unreachable
-    /// database only lets it run out.
+    /// database only lets it run out; a pool that has no connection to give does not.
     pub async fn run(self, database: Database) -> Result<()> {
+        let database = database.apart();
         while !self.given_up.is_cancelled() {
             if let Err(error) = self.renew(&database).await {
                 tracing::warn!(%error, "no heartbeat");
