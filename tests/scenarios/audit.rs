@@ -1,8 +1,11 @@
 //! The audit log: one row for each change, and none is ever changed.
 
 use sqlx::Connection;
-use xavyo_tests::{World, update_of};
-use xavyo_wire::pb::{common::RemediationAction, provisioning as pp, reconciliation as pr};
+use tonic::Code;
+use xavyo_tests::{World, refused, update_of};
+use xavyo_wire::pb::{
+    common::RemediationAction, google::Timestamp, provisioning as pp, reconciliation as pr,
+};
 
 async fn methods(world: &World) -> Vec<String> {
     let mut judge = world.ground().provisioning.superuser().await.unwrap();
@@ -99,6 +102,84 @@ async fn a_refused_change_leaves_no_row_s4() {
     let request = pp::CancelOperationRequest { operation_id: world.tenant.to_string(), ..Default::default() };
     world.admin.operations.clone().cancel_operation(request).await.unwrap_err();
     assert!(methods(&world).await.is_empty());
+}
+
+/// The methods of the events that a filter leaves, newest first.
+async fn listed(world: &World, filter: pp::ListAuditEventsRequest) -> Vec<String> {
+    let listed = world.admin.audit.clone().list_audit_events(filter).await.unwrap().into_inner();
+    listed.events.into_iter().map(|event| event.method).collect()
+}
+
+#[tokio::test]
+async fn an_auditor_reads_who_changed_what_page_by_page() {
+    let world = World::new().await;
+    let connector = world.connector(|_| {}).await;
+    let request_id = world.tenant.to_string();
+    let asked = pp::CreateOperationRequest {
+        request_id: Some(request_id.clone()),
+        reason: Some("as agreed".to_owned()),
+        ..update_of(&connector, "ann", "canary@x")
+    };
+    world.admin.accept(asked).await;
+    world.person("ann", "ann@x", "clerk").await;
+    let mut audit = world.as_role("auditor").audit;
+    let mut page = pp::ListAuditEventsRequest {
+        page_size: 2,
+        count_total: true,
+        ..pp::ListAuditEventsRequest::default()
+    };
+    let first = audit.list_audit_events(page.clone()).await.unwrap().into_inner();
+    page.page_token.clone_from(&first.next_page_token);
+    let second = audit.list_audit_events(page).await.unwrap().into_inner();
+    assert_eq!((first.total_size, second.next_page_token.as_str()), (Some(3), ""));
+    let events = [first.events, second.events].concat();
+    let methods: Vec<_> = events.iter().map(|event| event.method.as_str()).collect();
+    assert_eq!(methods, ["CreateIdentity", "CreateOperation", "CreateConnector"]);
+    assert_eq!(events[1].request_id.as_ref(), Some(&request_id));
+    assert_eq!(events[1].reason.as_deref(), Some("as agreed"));
+    assert_eq!(events[1].connector_id.as_ref(), Some(&connector));
+    assert!(!format!("{events:?}").contains("canary@x"), "the log holds no values");
+}
+
+#[tokio::test]
+async fn the_log_is_narrowed_down_by_what_who_and_when() {
+    let world = World::new().await;
+    let connector = world.connector(|_| {}).await;
+    let person = world.person("ann", "ann@x", "clerk").await;
+    let none = pp::ListAuditEventsRequest::default;
+    let text = |text: &str| Some(text.to_owned());
+    let far = Some(Timestamp { seconds: 4_000_000_000, nanos: 0 });
+    let early = Some(Timestamp { seconds: -4_000_000_000, nanos: 0 });
+    for (filter, expected) in [
+        (pp::ListAuditEventsRequest { method: text("CreateIdentity"), ..none() }, 1),
+        (pp::ListAuditEventsRequest { method: text("DropAll"), ..none() }, 0),
+        (pp::ListAuditEventsRequest { resource_type: text("connector"), ..none() }, 1),
+        (pp::ListAuditEventsRequest { resource_id: Some(person), ..none() }, 1),
+        (pp::ListAuditEventsRequest { connector_id: Some(connector), ..none() }, 1),
+        (pp::ListAuditEventsRequest { performed_by: Some(world.tenant.to_string()), ..none() }, 0),
+        (pp::ListAuditEventsRequest { from: far, ..none() }, 0),
+        (pp::ListAuditEventsRequest { until: early, ..none() }, 0),
+        (pp::ListAuditEventsRequest { from: early, until: far, ..none() }, 2),
+    ] {
+        assert_eq!(listed(&world, filter.clone()).await.len(), expected, "{filter:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_filter_of_the_log_is_refused_by_its_name() {
+    let world = World::new().await;
+    let none = pp::ListAuditEventsRequest::default;
+    let bad = || Some("7".to_owned());
+    for (request, field) in [
+        (pp::ListAuditEventsRequest { performed_by: bad(), ..none() }, "performed_by"),
+        (pp::ListAuditEventsRequest { resource_id: bad(), ..none() }, "resource_id"),
+        (pp::ListAuditEventsRequest { method: Some("a\0".to_owned()), ..none() }, "method"),
+        (pp::ListAuditEventsRequest { page_size: -1, ..none() }, "page_size"),
+    ] {
+        let refusal = refused(world.admin.audit.clone().list_audit_events(request).await);
+        assert_eq!(refusal.named(), (Code::InvalidArgument, "INVALID_FIELD"));
+        assert_eq!(refusal.fields, [field]);
+    }
 }
 
 /// The connector's actions, oldest first: type, result, and whether it was a dry run.

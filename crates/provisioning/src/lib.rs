@@ -6,6 +6,7 @@
 //! Begin with [`queue`] (how an operation gets in) and [`worker`] (what becomes of it).
 
 pub mod accounts;
+pub mod audit;
 pub mod connectors;
 pub mod crash;
 pub mod grpc;

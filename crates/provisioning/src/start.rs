@@ -10,6 +10,7 @@ use xavyo_wire::{
 
 use crate::{
     accounts::Accounts,
+    audit::AuditLog,
     connectors::Connectors,
     crash,
     grpc::{
@@ -37,11 +38,13 @@ pub async fn start(settings: Settings, runtime: &mut Runtime) -> Result<Service,
     let targets =
         Targets::new(database.clone(), vault.clone(), programs.clone(), settings.connector_options());
     let nudge = Nudge::default();
-    let operations = Operations::new(database.clone(), clock.clone(), nudge.clone(), runtime.stop());
+    let operations =
+        Operations::new(database.clone(), clock.clone(), vault.clone(), nudge.clone(), runtime.stop());
     let connectors = Connectors::new(database.clone(), clock.clone(), vault, targets.clone());
     let automation = Automation::new(database.clone(), clock.clone(), programs);
     let identities = Identities::new(database.clone(), clock.clone(), automation, nudge.clone());
     let accounts = Accounts::new(database.clone(), clock.clone(), targets.clone());
+    let audit = AuditLog::new(database.clone());
     Engine::new(database, clock, targets, nudge, settings.worker_limits()).start(&mut runtime.tasks);
     Ok(Service::new(status)
         .describe(descriptor::PROVISIONING)
@@ -59,8 +62,8 @@ pub async fn start(settings: Settings, runtime: &mut Runtime) -> Result<Service,
         }))
         .add(pb::operation_service_server::OperationServiceServer::new(OperationServer {
             operations,
-            tokens,
+            tokens: tokens.clone(),
         }))
         .add(pb::conflict_service_server::ConflictServiceServer::new(ConflictServer))
-        .add(pb::audit_service_server::AuditServiceServer::new(AuditServer)))
+        .add(pb::audit_service_server::AuditServiceServer::new(AuditServer { audit, tokens })))
 }

@@ -26,7 +26,7 @@ use xavyo_runtime::db::Database;
 use crate::{
     accounts::uid::uid_key,
     programs::{Programs, Rules},
-    secrets::Vault,
+    secrets::{LazySealer, Vault},
 };
 
 /// The most targets that are kept open.
@@ -38,6 +38,8 @@ pub struct OpenTarget {
     pub connector: Connector,
     pub target: Arc<dyn Target>,
     pub rules: Rules,
+    /// Opens what its operations hold sealed.
+    pub sealer: LazySealer,
 }
 
 impl OpenTarget {
@@ -97,7 +99,8 @@ impl Targets {
         let options = self.options_of(connector);
         let target = xavyo_connectors::open(&connector.settings, &secrets, &options)?;
         let target = wrapped(target, connector);
-        let opened = Arc::new(OpenTarget { connector: connector.clone(), target, rules });
+        let sealer = LazySealer::new(self.database.clone(), self.vault.clone(), tenant, connector.id);
+        let opened = Arc::new(OpenTarget { connector: connector.clone(), target, rules, sealer });
         let mut open = self.lock();
         if open.len() >= MAX_OPEN {
             open.clear();

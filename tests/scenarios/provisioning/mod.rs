@@ -2,6 +2,8 @@
 
 mod account;
 mod connector;
+mod dead_letter;
+mod health;
 mod identity;
 mod operation;
 mod queue;

@@ -230,22 +230,3 @@ async fn a_watch_resumes_where_it_was_left() {
         }
     }
 }
-
-#[tokio::test]
-async fn a_value_that_cannot_be_read_back_is_not_taken_unsealed_s3() {
-    let world = World::new().await;
-    let connector = world
-        .connector(|request| {
-            request.object_types[0].mapping.push(pp::AttributeRule {
-                name: "password".to_owned(),
-                expression: "unmanaged()".to_owned(),
-                write_only: true,
-                ..pp::AttributeRule::default()
-            });
-        })
-        .await;
-    let payload = Some(set(&[("password", "canary")]));
-    let request = pp::CreateOperationRequest { payload, ..update_of(&connector, "ann", "") };
-    let refusal = refused(create(&world, request).await);
-    assert_eq!(refusal.fields, ["payload.password"]);
-}

@@ -6,6 +6,7 @@
 use crate::{
     change::{ACCOUNT_STATE, Change},
     operation::{Operation, OperationStatus, OperationType},
+    value::sealed,
 };
 
 /// How many of `operations`, the first ones of a lane in order, may be claimed together. 0 when the first may not run.
@@ -59,6 +60,8 @@ fn only_sets_values(operation: &Operation) -> bool {
         && !operation.payload.is_empty()
         && !operation.payload.contains_key(ACCOUNT_STATE)
         && operation.payload.values().all(Change::sets_whole_value)
+        // It cannot be read whether a password arrived.
+        && !sealed::in_changes(&operation.payload)
 }
 
 #[cfg(test)]

@@ -74,6 +74,27 @@ impl Change {
         }
     }
 
+    /// Every value that it names: those that are written, and those that are removed.
+    pub fn values(&self) -> impl Iterator<Item = &Value> {
+        let (written, removed) = match self {
+            Self::Set(values) => (values.as_slice(), [].as_slice()),
+            Self::Clear => ([].as_slice(), [].as_slice()),
+            Self::Modify { add, remove } => (add.as_slice(), remove.as_slice()),
+        };
+        written.iter().chain(removed)
+    }
+
+    /// The same with other values.
+    pub fn try_map<E>(&self, change: impl FnMut(&Value) -> Result<Value, E>) -> Result<Self, E> {
+        let mut change = change;
+        let mut all = |values: &[Value]| values.iter().map(&mut change).collect::<Result<Vec<_>, E>>();
+        Ok(match self {
+            Self::Set(values) => Self::Set(all(values)?),
+            Self::Clear => Self::Clear,
+            Self::Modify { add, remove } => Self::Modify { add: all(add)?, remove: all(remove)? },
+        })
+    }
+
     /// Writing a whole value twice leaves what writing it once does; adding or removing need not.
     pub fn sets_whole_value(&self) -> bool {
         match self {

@@ -5,6 +5,7 @@
 
 pub mod change;
 pub mod dn;
+pub mod sealed;
 
 use std::collections::BTreeMap;
 
@@ -28,9 +29,11 @@ pub enum Value {
 pub type Attributes = BTreeMap<String, Vec<Value>>;
 
 impl Value {
-    /// The value as text, the way reports and discrepancies show it: binary as base64, times as RFC 3339 in UTC.
+    /// The value as text, the way reports and discrepancies show it: binary as base64, times as RFC 3339 in UTC, and of a
+    /// sealed one nothing.
     pub fn to_text(&self) -> String {
         match self {
+            Self::Text(_) if sealed::is_sealed(self) => sealed::HIDDEN.to_owned(),
             Self::Text(text) => text.clone(),
             Self::Integer(number) => number.to_string(),
             Self::Double(number) => number.to_string(),

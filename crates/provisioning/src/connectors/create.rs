@@ -42,7 +42,8 @@ struct Body<'a> {
 impl Connectors {
     /// Stores a connector in which everything can be used. Nothing is sent to the target.
     pub async fn create(&self, caller: &Caller, command: CreateConnector) -> Result<Shown> {
-        let key = request::Key::of(METHOD, command.request_id, &self.body(&command))?;
+        let request_id = command.request_id;
+        let key = request::Key::of(METHOD, request_id, &self.body(&command))?;
         let secrets = secrets(&command.secrets);
         let connector = self.draft(command);
         validation::check(&connector, &secrets, self.targets.options())?;
@@ -64,7 +65,8 @@ impl Connectors {
             "mode": connector.mode.name(),
             "secrets": secrets.0.keys().collect::<Vec<_>>(),
         });
-        audit::insert(&mut tx, &self.clock, caller, entry(METHOD, &connector, details, None)).await?;
+        let entry = entry(METHOD, &connector, details, None);
+        audit::insert_asked(&mut tx, &self.clock, caller, entry, request_id).await?;
         request::remember(&mut tx, tenant, key.as_ref(), &[connector.id.0]).await?;
         let shown = show(&mut tx, tenant, connector).await?;
         db::commit(tx).await?;

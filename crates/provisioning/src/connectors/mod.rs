@@ -5,6 +5,7 @@
 
 mod check;
 mod create;
+mod health;
 mod pause;
 mod update;
 mod validation;
@@ -29,6 +30,7 @@ use xavyo_runtime::{
 
 pub use check::Check;
 pub use create::CreateConnector;
+pub use health::{Health, HealthState};
 pub use pause::PauseConnector;
 pub use update::UpdateConnector;
 

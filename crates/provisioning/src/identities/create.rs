@@ -54,7 +54,7 @@ impl Identities {
         let decided = self.automation.decide(&mut tx, tenant, &changes, &foresight).await?;
         let names: Vec<String> = made.attributes.keys().cloned().collect();
         let entry = entry(METHOD, made, &names, decided.plans.len(), None);
-        audit::insert(&mut tx, &self.clock, caller, entry).await?;
+        audit::insert_asked(&mut tx, &self.clock, caller, entry, key.map(request::Key::request_id)).await?;
         request::remember(&mut tx, tenant, key, &[made.id.0]).await?;
         let cause = cause(caller, CauseKind::IdentityChange, made.id.0, None);
         let operations = self.automation.enqueue(&mut tx, tenant, decided, &cause).await?;

@@ -17,7 +17,7 @@ use xavyo_core::{
 };
 use xavyo_runtime::{auth::Caller, db};
 
-use super::{CreateOperation, Operations};
+use super::{CreateOperation, Operations, seal};
 use crate::{
     accounts::uid::uid_key,
     crash::{self, Point},
@@ -58,7 +58,7 @@ impl Operations {
         commands: Vec<CreateOperation>,
         request_id: Option<Uuid>,
     ) -> Result<Vec<Operation>> {
-        let key = Key::of(method, request_id, &commands)?;
+        let key = Key::keyed(&self.vault.body_key(), method, request_id, &commands)?;
         let made = db::retry(|| self.try_accept(caller, method, &commands, request_id, key.as_ref())).await?;
         self.nudge.now();
         Ok(made)
@@ -79,10 +79,15 @@ impl Operations {
             return in_order(&mut tx, tenant, &ids).await;
         }
         let batch = method == "BatchCreateOperations";
-        let new = check(&mut tx, caller, commands, request_id, batch).await?;
+        let mut new = check(&mut tx, caller, commands, request_id, batch).await?;
+        for (operation, secret) in &mut new {
+            seal::seal(&mut tx, &self.vault, tenant, operation, secret).await?;
+        }
+        let new: Vec<NewOperation> = new.into_iter().map(|(operation, _)| operation).collect();
         let connectors: BTreeSet<ConnectorId> = new.iter().map(|one| one.connector_id).collect();
         let ids = queue::enqueue(&mut tx, &self.clock, tenant, new).await?;
-        audit::insert(&mut tx, &self.clock, caller, entry(method, commands, &ids, &connectors)).await?;
+        let entry = entry(method, commands, &ids, &connectors);
+        audit::insert_asked(&mut tx, &self.clock, caller, entry, request_id).await?;
         let uuids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
         request::remember(&mut tx, tenant, key, &uuids).await?;
         let made = in_order(&mut tx, tenant, &ids).await?;
@@ -95,11 +100,10 @@ impl Operations {
 
 /// The operations as they are now, in the order of the ids. One that retention has dropped is left out.
 async fn in_order(tx: &mut PgConnection, tenant: TenantId, ids: &[OperationId]) -> Result<Vec<Operation>> {
-    let mut found: HashMap<OperationId, Operation> = operation::find_all(tx, tenant, ids)
-        .await?
-        .into_iter()
-        .map(|operation| (operation.id, operation))
-        .collect();
+    let found = operation::find_all(tx, tenant, ids).await?;
+    let found = seal::hidden(tx, tenant, found).await?;
+    let mut found: HashMap<OperationId, Operation> =
+        found.into_iter().map(|operation| (operation.id, operation)).collect();
     Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
 }
 
@@ -132,13 +136,14 @@ fn entry(
     }
 }
 
+/// The operations to enqueue, each with the attributes of it that are to be sealed.
 async fn check(
     tx: &mut PgConnection,
     caller: &Caller,
     commands: &[CreateOperation],
     request_id: Option<Uuid>,
     batch: bool,
-) -> Result<Vec<NewOperation>> {
+) -> Result<Vec<(NewOperation, Vec<String>)>> {
     let wanted: BTreeSet<ConnectorId> = commands.iter().map(|command| command.connector_id).collect();
     let mut connectors = HashMap::new();
     for id in wanted {
@@ -159,12 +164,13 @@ async fn check(
         let prefix = if batch { format!("operations[{index}].") } else { String::new() };
         let faults =
             faults(connector, command).into_iter().map(|(field, expected)| (field.to_owned(), expected));
-        let all = faults.chain(write_only(connector, command));
+        let (secret, secret_faults) = seal::write_only(connector, command);
+        let all = faults.chain(secret_faults);
         violations.extend(all.map(|(field, expected)| Violation {
             field: format!("{prefix}{field}"),
             expected: expected.to_owned(),
         }));
-        new.push(named(caller, connector, command, request_id));
+        new.push((named(caller, connector, command, request_id), secret));
     }
     if violations.is_empty() { Ok(new) } else { Err(Error::all_invalid(violations)) }
 }
@@ -208,19 +214,6 @@ fn faults(connector: &Connector, command: &CreateOperation) -> Vec<(&'static str
         OperationType::Create | OperationType::Update | OperationType::Delete => {}
     }
     faults
-}
-
-/// Values that cannot be read back are secrets: none is taken before it can be sealed.
-fn write_only(connector: &Connector, command: &CreateOperation) -> Vec<(String, &'static str)> {
-    let rules = connector.object_type(&command.object_class, &command.intent).map(|kind| &kind.mapping);
-    rules
-        .into_iter()
-        .flatten()
-        .filter(|rule| rule.write_only && command.payload.contains_key(&rule.name))
-        .map(|rule| {
-            (format!("payload.{}", rule.name), "absent: values of write-only attributes are not taken yet")
-        })
-        .collect()
 }
 
 fn named(

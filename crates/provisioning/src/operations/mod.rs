@@ -4,8 +4,10 @@
 //! core's table of moves.
 
 mod accept;
+mod dead_letters;
 mod moves;
 mod read;
+pub(crate) mod seal;
 mod waits;
 mod watch;
 
@@ -24,17 +26,20 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use xavyo_core::cause::CauseKind;
 
+pub use dead_letters::{BatchRetry, ListGroups, Retried};
+pub(crate) use read::statistics_in;
 pub use read::{Listed, Statistics};
 pub use waits::{Wait, WaitKind};
 pub use watch::{Change, WatchFilter, Watched};
 
-use crate::worker::Nudge;
+use crate::{secrets::Vault, worker::Nudge};
 
 /// The use cases of OperationService; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Operations {
     database: Database,
     clock: Clock,
+    vault: Vault,
     nudge: Nudge,
     stop: CancellationToken,
 }
@@ -70,8 +75,14 @@ pub struct ChangeOperation {
 
 impl Operations {
     /// Watches end when `stop` is cancelled.
-    pub fn new(database: Database, clock: Clock, nudge: Nudge, stop: CancellationToken) -> Self {
-        Self { database, clock, nudge, stop }
+    pub fn new(
+        database: Database,
+        clock: Clock,
+        vault: Vault,
+        nudge: Nudge,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { database, clock, vault, nudge, stop }
     }
 }
 

@@ -10,7 +10,7 @@ use xavyo_core::{
 };
 use xavyo_runtime::{auth::Caller, db, db::Transaction};
 
-use super::{ChangeOperation, Operations};
+use super::{ChangeOperation, Operations, seal};
 use crate::store::{
     audit::{self, Entry},
     conflict,
@@ -80,8 +80,9 @@ impl Operations {
         work::set_due(&mut tx, caller.tenant, &[before.connector_id], now).await?;
         audit::insert(&mut tx, &self.clock, caller, entry(method, command, &before, to)).await?;
         let after = operation::find(&mut tx, caller.tenant, before.id).await?;
+        let after = seal::hidden(&mut tx, caller.tenant, after.into_iter().collect()).await?;
         db::commit(tx).await?;
-        after.ok_or_else(|| Error::not_found("operation"))
+        after.into_iter().next().ok_or_else(|| Error::not_found("operation"))
     }
 }
 
@@ -110,10 +111,7 @@ async fn save(
     now: DateTime<Utc>,
 ) -> Result<()> {
     if !to.is_final() {
-        let retry_count = if before.status == OperationStatus::DeadLetter { 0 } else { before.retry_count };
-        let crash_count = if before.status == OperationStatus::DeadLetter { 0 } else { before.crash_count };
-        let kept = Kept { status: to, retry_count, crash_count, next_attempt_at: None, ..Kept::of(before) };
-        return operation::save(tx, caller.tenant, &[kept], now).await;
+        return operation::save(tx, caller.tenant, &[going_on(before, to)], now).await;
     }
     let notes = command.notes.clone();
     let ended = Ended {
@@ -130,6 +128,19 @@ async fn save(
     history::archive(tx, caller.tenant, &[ended], now).await?;
     let note = format!("its operation was {to}");
     conflict::resolve_moot(tx, caller.tenant, &[before.id], now, &note).await
+}
+
+/// An operation that goes on in another state. A dead letter starts anew, with all its retries.
+pub(super) fn going_on(before: &Operation, to: OperationStatus) -> Kept {
+    let anew = before.status == OperationStatus::DeadLetter;
+    let left = |count: i32| if anew { 0 } else { count };
+    Kept {
+        status: to,
+        retry_count: left(before.retry_count),
+        crash_count: left(before.crash_count),
+        next_attempt_at: None,
+        ..Kept::of(before)
+    }
 }
 
 fn moved(

@@ -5,12 +5,12 @@ use uuid::Uuid;
 use xavyo_core::{
     Error,
     error::Result,
-    ids::{ConnectorId, OperationId},
+    ids::{ConnectorId, OperationId, TenantId},
     operation::{Operation, OperationStatus},
 };
 use xavyo_runtime::{auth::Caller, db};
 
-use super::{Operations, Wait, waits};
+use super::{Operations, Wait, seal, waits};
 use crate::store::{
     connector, lane, operation,
     operation::list::{self, Filter},
@@ -51,7 +51,8 @@ impl Operations {
         let operation = operation::find(&mut tx, caller.tenant, id)
             .await?
             .ok_or_else(|| Error::not_found("operation"))?;
-        let listed = waits::explain(&mut tx, caller.tenant, vec![operation], self.clock.now()).await?;
+        let operation = seal::hidden(&mut tx, caller.tenant, vec![operation]).await?;
+        let listed = waits::explain(&mut tx, caller.tenant, operation, self.clock.now()).await?;
         db::commit(tx).await?;
         listed.into_iter().next().ok_or_else(|| Error::not_found("operation"))
     }
@@ -66,6 +67,7 @@ impl Operations {
     ) -> Result<Vec<Listed>> {
         let mut tx = self.database.begin(caller.tenant).await?;
         let operations = list::page(&mut tx, caller.tenant, filter, after, limit).await?;
+        let operations = seal::hidden(&mut tx, caller.tenant, operations).await?;
         let listed = waits::explain(&mut tx, caller.tenant, operations, self.clock.now()).await?;
         db::commit(tx).await?;
         Ok(listed)
@@ -109,12 +111,23 @@ impl Operations {
         if let Some(id) = connector {
             connector::get(&mut tx, caller.tenant, id).await?;
         }
-        let counts = statistics::read(&mut tx, caller.tenant, connector, now - TimeDelta::hours(24)).await?;
-        let in_progress = lane::count_in_progress(&mut tx, caller.tenant, connector).await?;
-        let state = state::read(&mut tx, caller.tenant, connector).await?;
+        let statistics = statistics_in(&mut tx, caller.tenant, connector, now).await?;
         db::commit(tx).await?;
-        Ok(summed(&counts, in_progress, &state, now))
+        Ok(statistics)
     }
+}
+
+/// The numbers as of the transaction's snapshot.
+pub(crate) async fn statistics_in(
+    tx: &mut db::Transaction,
+    tenant: TenantId,
+    connector: Option<ConnectorId>,
+    now: DateTime<Utc>,
+) -> Result<Statistics> {
+    let counts = statistics::read(tx, tenant, connector, now - TimeDelta::hours(24)).await?;
+    let in_progress = lane::count_in_progress(tx, tenant, connector).await?;
+    let state = state::read(tx, tenant, connector).await?;
+    Ok(summed(&counts, in_progress, &state, now))
 }
 
 async fn require(tx: &mut db::Transaction, caller: &Caller, id: OperationId) -> Result<()> {

@@ -16,7 +16,7 @@ use xavyo_core::{
 };
 use xavyo_runtime::{auth::Caller, db};
 
-use super::Operations;
+use super::{Operations, seal};
 use crate::store::{
     operation,
     operation::feed::{self, Place},
@@ -140,6 +140,7 @@ impl Watch {
             HashMap::new()
         } else {
             let found = operation::find_all(&mut tx, self.tenant, &ids).await?;
+            let found = seal::hidden(&mut tx, self.tenant, found).await?;
             found.into_iter().map(|operation| (operation.id, operation)).collect()
         };
         db::commit(tx).await?;

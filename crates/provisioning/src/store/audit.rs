@@ -1,10 +1,17 @@
 //! The audit log: one row for each change by a caller, in the transaction that makes it (S4). Append-only: the
 //! program's role may neither update nor delete.
 
-use sqlx::PgConnection;
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
-use xavyo_core::{Error, ids::ConnectorId};
+use xavyo_core::{
+    error::Result,
+    ids::{ConnectorId, SubjectId, TenantId},
+};
 use xavyo_runtime::{Clock, auth::Caller, db};
+
+/// How far the time in an event's id and its `at` may lie apart: it is taken from the same clock, a moment later.
+const SLACK: TimeDelta = TimeDelta::minutes(1);
 
 /// What a caller changed.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,16 +28,54 @@ pub struct Entry {
     pub reason: Option<String>,
 }
 
-pub async fn insert(
+/// An event as it is read back, with its link in the chain once it is sealed.
+#[derive(Clone, Debug, FromRow)]
+pub struct Event {
+    pub id: Uuid,
+    pub at: DateTime<Utc>,
+    pub subject: Uuid,
+    pub method: String,
+    pub resource_type: String,
+    pub resource_id: Option<Uuid>,
+    pub connector_id: Option<Uuid>,
+    pub details: serde_json::Value,
+    pub reason: Option<String>,
+    pub request_id: Option<Uuid>,
+    pub trace_id: Option<String>,
+    pub hash: Option<Vec<u8>>,
+    pub previous_hash: Option<Vec<u8>>,
+}
+
+/// Which events; None = all.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub subject: Option<SubjectId>,
+    pub method: Option<String>,
+    pub resource_type: Option<String>,
+    pub resource_id: Option<Uuid>,
+    pub connector_id: Option<ConnectorId>,
+    /// At or after, and before.
+    pub from: Option<DateTime<Utc>>,
+    pub until: Option<DateTime<Utc>>,
+}
+
+pub async fn insert(tx: &mut PgConnection, clock: &Clock, caller: &Caller, entry: Entry) -> Result<()> {
+    insert_asked(tx, clock, caller, entry, None).await
+}
+
+/// The same for a call with a request id.
+pub async fn insert_asked(
     tx: &mut PgConnection,
     clock: &Clock,
     caller: &Caller,
     entry: Entry,
-) -> Result<(), Error> {
+    request_id: Option<Uuid>,
+) -> Result<()> {
     sqlx::query!(
         "insert into audit_event (
-             tenant_id, id, at, subject, method, resource_type, resource_id, connector_id, details, reason, trace_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             tenant_id, id, at, subject, method, resource_type, resource_id, connector_id, details, reason, trace_id,
+             request_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         caller.tenant.0,
         clock.new_id(),
         clock.now(),
@@ -42,9 +87,78 @@ pub async fn insert(
         entry.details,
         entry.reason,
         caller.trace_id,
+        request_id,
     )
     .execute(tx)
     .await
     .map_err(db::failed)?;
     Ok(())
+}
+
+/// Newest first: up to `limit` older than `after`.
+pub async fn page(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    filter: &Filter,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Event>> {
+    let mut query = QueryBuilder::new(
+        "select event.*, seal.hash, seal.previous_hash
+           from (select * from audit_event where tenant_id = ",
+    );
+    query.push_bind(tenant.0);
+    filter.push(&mut query);
+    if let Some(after) = after {
+        query.push(" and id < ").push_bind(after);
+    }
+    query.push(" order by id desc limit ").push_bind(limit).push(
+        ") as event
+           left join audit_seal seal on seal.tenant_id = event.tenant_id and seal.audit_event_id = event.id
+          order by event.id desc",
+    );
+    query.build_query_as().fetch_all(tx).await.map_err(db::failed)
+}
+
+/// How many match, counted to `most` at the most.
+pub async fn count(tx: &mut PgConnection, tenant: TenantId, filter: &Filter, most: i64) -> Result<i64> {
+    let mut query = QueryBuilder::new("select count(*) from (select from audit_event where tenant_id = ");
+    query.push_bind(tenant.0);
+    filter.push(&mut query);
+    query.push(" limit ").push_bind(most).push(") as matching");
+    query.build_query_scalar().fetch_one(tx).await.map_err(db::failed)
+}
+
+impl Filter {
+    fn push(&self, query: &mut QueryBuilder<Postgres>) {
+        if let Some(subject) = self.subject {
+            query.push(" and subject = ").push_bind(subject.0);
+        }
+        if let Some(method) = &self.method {
+            query.push(" and method = ").push_bind(method.clone());
+        }
+        if let Some(kind) = &self.resource_type {
+            query.push(" and resource_type = ").push_bind(kind.clone());
+        }
+        if let Some(id) = self.resource_id {
+            query.push(" and resource_id = ").push_bind(id);
+        }
+        if let Some(id) = self.connector_id {
+            query.push(" and connector_id = ").push_bind(id.0);
+        }
+        // The ids carry the time, too, and have the index.
+        if let Some(from) = self.from {
+            query.push(" and at >= ").push_bind(from);
+            query.push(" and id >= uuid_floor(").push_bind(floor(from - SLACK)).push(")");
+        }
+        if let Some(until) = self.until {
+            query.push(" and at < ").push_bind(until);
+            query.push(" and id < uuid_floor(").push_bind(floor(until + SLACK)).push(")");
+        }
+    }
+}
+
+/// No id is older than the epoch.
+fn floor(at: DateTime<Utc>) -> DateTime<Utc> {
+    at.max(DateTime::UNIX_EPOCH)
 }

@@ -33,6 +33,22 @@ impl Key {
         let body = serde_json::to_vec(body).map_err(Error::internal)?;
         Ok(Some(Self { method, request_id, body_hash: *blake3::hash(&body).as_bytes() }))
     }
+
+    /// The same for a body that holds values which nobody may guess from their hash.
+    pub fn keyed(
+        key: &[u8; 32],
+        method: &'static str,
+        request_id: Option<Uuid>,
+        body: &impl Serialize,
+    ) -> Result<Option<Self>, Error> {
+        let Some(request_id) = request_id else { return Ok(None) };
+        let body = serde_json::to_vec(body).map_err(Error::internal)?;
+        Ok(Some(Self { method, request_id, body_hash: *blake3::keyed_hash(key, &body).as_bytes() }))
+    }
+
+    pub fn request_id(&self) -> Uuid {
+        self.request_id
+    }
 }
 
 /// The resources of an earlier call with this id; None when this call is the first, which has then claimed the id.

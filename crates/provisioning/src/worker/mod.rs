@@ -2,12 +2,14 @@
 //!
 //! Three steps, each short: [`claim`] (a transaction that writes lanes), [`execute`] (calls to the target, outside any
 //! transaction), [`record`] (a transaction under the fence). Around them: [`take_over`] frees what dead workers held,
-//! [`probe`] finds out when a target is back, [`housekeeping`] folds statistics and makes partitions.
+//! [`probe`] finds out when a target is back, [`health`] tells how targets do, [`housekeeping`] folds statistics and makes
+//! partitions.
 //!
 //! Never here: deciding what should be done. That is the queue's content; the moves are core's.
 
 mod claim;
 mod execute;
+mod health;
 mod housekeeping;
 mod lease;
 mod links;
@@ -30,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use xavyo_core::{error::Result, ids::WorkerId};
 use xavyo_runtime::{Clock, Database, Tasks, lifecycle::with_sources};
 
-use self::lease::Lease;
+use self::{health::Sightings, lease::Lease};
 use crate::{
     store::connector::work::{self, Pair},
     targets::Targets,
@@ -66,6 +68,7 @@ pub struct Engine {
     lease: Lease,
     nudge: Nudge,
     limits: Limits,
+    sightings: Sightings,
     /// Pairs that this process is working on: one task each.
     busy: Arc<Mutex<HashSet<Pair>>>,
 }
@@ -73,7 +76,8 @@ pub struct Engine {
 impl Engine {
     pub fn new(database: Database, clock: Clock, targets: Targets, nudge: Nudge, limits: Limits) -> Self {
         let lease = Lease::new(WorkerId(clock.new_id()));
-        Self { database, clock, targets, lease, nudge, limits, busy: Arc::default() }
+        let sightings = Sightings::default();
+        Self { database, clock, targets, lease, nudge, limits, sightings, busy: Arc::default() }
     }
 
     /// Starts everything in the background.
@@ -83,6 +87,8 @@ impl Engine {
         tasks.spawn("lease", |_| lease.run(database));
         let engine = self.clone();
         tasks.spawn("probe", move |stop| engine.run_probes(stop));
+        let engine = self.clone();
+        tasks.spawn("health", move |stop| engine.run_health(stop));
         let engine = self.clone();
         tasks.spawn("housekeeping", move |stop| engine.run_housekeeping(stop));
         tasks.spawn("worker", move |stop| self.run(stop));

@@ -157,7 +157,7 @@ fn failed(
 }
 
 /// Postgres stores no NUL, and a target may send one.
-fn storable(text: &str) -> String {
+pub(super) fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 

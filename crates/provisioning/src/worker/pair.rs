@@ -124,6 +124,7 @@ impl Engine {
         let mut lost = None;
         while let Some(batch) = executed.next().await {
             health = batch.iter().map(health_after).fold(health, worse);
+            self.sightings.of_batch(pair, &batch);
             // Calls that are under way are let end, whatever became of recording others.
             if let Err(error) = self.record_batch(pair, target, &batch).await {
                 lost = Some(error);

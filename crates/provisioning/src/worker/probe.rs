@@ -68,7 +68,12 @@ impl Engine {
     }
 
     async fn probe(&self, pair: Pair, failed_probes: i32) -> Result<()> {
-        match self.ask(pair).await {
+        let asked = self.ask(pair).await;
+        match &asked {
+            Ok(()) => self.sightings.answered(pair, self.clock.now()),
+            Err(failure) => self.sightings.failed(pair, failure, self.clock.now()),
+        }
+        match asked {
             Ok(()) => self.target_is_back(pair).await,
             Err(failure) if failure.kind == FailureKind::BadCredentials => self.stop_connector(pair).await,
             Err(failure) => {

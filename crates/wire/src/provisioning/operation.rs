@@ -3,11 +3,12 @@
 use xavyo_core::{
     ids::TenantId,
     operation::{Operation, Precondition},
+    sealed,
 };
 
 use crate::{change, fields::Fields, limits, numbers::Numbered, pb::provisioning as pb, time};
 
-/// `waits_for` says why it does not run now. Write-only values are already `***` in the payload.
+/// `waits_for` says why it does not run now. Sealed values are `***` in the payload.
 pub fn to_pb(
     operation: &Operation,
     tenant: TenantId,
@@ -28,7 +29,7 @@ pub fn to_pb(
         retry_count: operation.retry_count,
         max_retries: operation.max_retries,
         error_message: operation.failure.as_ref().map(|failure| failure.message.clone()),
-        payload: Some(change::to_struct(&operation.payload)),
+        payload: Some(change::to_struct(&sealed::shown(&operation.payload))),
         created_at: Some(time::to_pb(operation.created_at)),
         updated_at: Some(time::to_pb(operation.updated_at)),
         completed_at: operation.completed_at.map(time::to_pb),

@@ -6,7 +6,7 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use chrono::DateTime;
 use pbjson_types::{ListValue, Struct, Value as Json, value::Kind};
-use xavyo_core::value::{Attributes, Value};
+use xavyo_core::value::{Attributes, Value, sealed};
 
 use crate::{fields::Fields, limits, pb::common, time};
 
@@ -126,7 +126,7 @@ pub(crate) fn checked<T>(
     name: &str,
     parsed: Result<Vec<T>, &'static str>,
 ) -> Option<Vec<T>> {
-    if name.is_empty() || name.len() > limits::ATTRIBUTE_NAME || name.contains(char::is_control) {
+    if name.is_empty() || name.len() > limits::ATTRIBUTE_NAME || name.contains(char::is_control) || name.contains(sealed::MARK) {
         fields.refuse("", "attribute names of 1 to 256 bytes without control characters");
         return None;
     }
@@ -193,6 +193,7 @@ fn text_value(text: String) -> Result<Value, &'static str> {
     match text {
         text if text.len() > limits::VALUE => Err("a value of at most 65,536 bytes"),
         text if text.contains('\0') => Err("text without U+0000"),
+        text if text.contains(sealed::MARK) => Err("text without U+FDD0"),
         text => Ok(Value::Text(text)),
     }
 }

@@ -1,6 +1,7 @@
 //! ConnectorService: the index of what can be asked of connectors.
 
 mod answer;
+mod health;
 mod parse;
 
 use tonic::{Request, Response, Status};
@@ -121,9 +122,12 @@ impl pb::connector_service_server::ConnectorService for ConnectorServer {
 
     async fn get_connector_health(
         &self,
-        _: Request<pb::GetConnectorHealthRequest>,
+        request: Request<pb::GetConnectorHealthRequest>,
     ) -> Answer<pb::GetConnectorHealthResponse> {
-        Err(not_implemented("ConnectorService/GetConnectorHealth"))
+        let caller = Caller::of(&request).map_err(status)?;
+        let id = parse::connector_id(&request.into_inner().connector_id).map_err(status)?;
+        let found = self.connectors.health(&caller, id).await.map_err(status)?;
+        Ok(Response::new(pb::GetConnectorHealthResponse { health: Some(health::to_pb(found)) }))
     }
 
     async fn rotate_secrets(

@@ -136,7 +136,7 @@ fn attempt(line: AttemptLine) -> pb::ExecutionAttempt {
     }
 }
 
-pub(super) fn statistics(statistics: &Statistics) -> pb::QueueStatistics {
+pub(in crate::grpc) fn statistics(statistics: &Statistics) -> pb::QueueStatistics {
     pb::QueueStatistics {
         pending: statistics.pending,
         in_progress: statistics.in_progress,

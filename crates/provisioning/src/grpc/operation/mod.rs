@@ -1,6 +1,7 @@
 //! OperationService: the index of what can be asked of operations.
 
-mod answer;
+pub(super) mod answer;
+mod dead_letter;
 mod parse;
 
 use std::pin::Pin;
@@ -165,16 +166,23 @@ impl pb::operation_service_server::OperationService for OperationServer {
 
     async fn list_dead_letter_groups(
         &self,
-        _: Request<pb::ListDeadLetterGroupsRequest>,
+        request: Request<pb::ListDeadLetterGroupsRequest>,
     ) -> Answer<pb::ListDeadLetterGroupsResponse> {
-        Err(not_implemented("OperationService/ListDeadLetterGroups"))
+        let caller = Caller::of(&request).map_err(status)?;
+        let page = self.tokens.open(caller.tenant, request.get_ref()).map_err(status)?;
+        let command = dead_letter::list_of_pb(request.get_ref(), &page).map_err(status)?;
+        let listed = self.operations.dead_letter_groups(&caller, &command).await.map_err(status)?;
+        Ok(Response::new(dead_letter::list_to_pb(&self.tokens, &page, listed)))
     }
 
     async fn batch_retry_operations(
         &self,
-        _: Request<pb::BatchRetryOperationsRequest>,
+        request: Request<pb::BatchRetryOperationsRequest>,
     ) -> Answer<pb::BatchRetryOperationsResponse> {
-        Err(not_implemented("OperationService/BatchRetryOperations"))
+        let caller = Caller::of(&request).map_err(status)?;
+        let command = dead_letter::retry_of_pb(request.into_inner()).map_err(status)?;
+        let retried = self.operations.batch_retry(&caller, &command).await.map_err(status)?;
+        Ok(Response::new(dead_letter::retried_to_pb(retried)))
     }
 
     async fn list_held_operations(

@@ -4,6 +4,7 @@
 //! every live operation.
 
 mod change;
+pub mod health;
 pub mod secret;
 pub mod work;
 
@@ -242,6 +243,51 @@ pub async fn has_live_operations(tx: &mut PgConnection, tenant: TenantId, id: Co
         id.0,
     )
     .fetch_one(tx)
+    .await
+    .map_err(db::failed)
+}
+
+/// An attribute whose values nobody is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SensitiveAttribute {
+    pub connector_id: Uuid,
+    pub object_class: String,
+    pub intent: String,
+    pub attribute: String,
+}
+
+/// The sensitive and write-only attributes of connectors, as of each of the revisions and as of now; of deleted
+/// connectors too.
+pub async fn sensitive_attributes(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    revisions: &[(ConnectorId, i32)],
+) -> Result<Vec<SensitiveAttribute>> {
+    let ids: Vec<Uuid> = revisions.iter().map(|(id, _)| id.0).collect();
+    let numbers: Vec<i32> = revisions.iter().map(|(_, number)| *number).collect();
+    sqlx::query_as!(
+        SensitiveAttribute,
+        r#"with asked as (
+               select object_types, connector_id
+                 from connector_revision
+                 join unnest($2::uuid[], $3::int[]) as wanted(id, number)
+                   on connector_id = wanted.id and revision = wanted.number
+                where tenant_id = $1
+                union all
+               select object_types, id
+                 from connector
+                where tenant_id = $1 and id = any($2))
+           select distinct connector_id as "connector_id!", kind ->> 'object_class' as "object_class!",
+                  kind ->> 'intent' as "intent!", rule ->> 'name' as "attribute!"
+             from asked
+            cross join jsonb_array_elements(object_types) as kind
+            cross join jsonb_array_elements(kind -> 'mapping') as rule
+            where (rule -> 'sensitive')::boolean or (rule -> 'write_only')::boolean"#,
+        tenant.0,
+        &ids,
+        &numbers,
+    )
+    .fetch_all(tx)
     .await
     .map_err(db::failed)
 }

@@ -25,6 +25,7 @@ pub struct SealedSecret {
     pub sealed: Vec<u8>,
 }
 
+/// Nothing where another transaction has just made one.
 pub async fn insert_key(
     tx: &mut PgConnection,
     tenant: TenantId,
@@ -34,7 +35,8 @@ pub async fn insert_key(
 ) -> Result<()> {
     sqlx::query!(
         "insert into connector_key (tenant_id, connector_id, master_key_id, wrapped, created_at)
-         values ($1, $2, $3, $4, $5)",
+         values ($1, $2, $3, $4, $5)
+         on conflict (tenant_id, connector_id) do nothing",
         tenant.0,
         connector.0,
         key.master_key_id,

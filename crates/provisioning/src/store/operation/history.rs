@@ -58,9 +58,8 @@ pub async fn archive(
          -- they leave the hot table
          gone as (
              delete from operation
-              using ended
-              where operation.tenant_id = $1 and operation.id = any($3) and operation.id = ended.id
-          returning operation.*)
+              where tenant_id = $1 and id = any($3)
+          returning *)
          insert into operation_history (
              tenant_id, id, connector_id, connector_name, connector_revision, user_id, operation_type,
              object_class, intent, target_uid, status, priority, retry_count, max_retries,
@@ -72,7 +71,7 @@ pub async fn archive(
                 gone.user_id, gone.operation_type, gone.object_class, gone.intent,
                 coalesce(ended.target_uid, gone.target_uid), ended.status, gone.priority,
                 ended.retry_count, gone.max_retries, ended.error_code, ended.error_message,
-                gone.payload, gone.precondition, gone.lane_id, gone.sequence, gone.not_before, gone.conflict_id,
+                without_sealed(gone.payload), gone.precondition, gone.lane_id, gone.sequence, gone.not_before, gone.conflict_id,
                 gone.crash_count, ended.attempts, ended.merged_into,
                 gone.cause_kind, gone.cause_id, gone.requested_by, gone.reason, gone.trace_id, gone.request_id,
                 ended.notes, ended.resolved_by, case when ended.status = 'resolved' then $2::timestamptz end,

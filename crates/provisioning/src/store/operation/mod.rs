@@ -2,6 +2,7 @@
 //!
 //! Final operations leave for the history: see [`super::history`].
 
+pub mod dead_letter;
 pub mod feed;
 pub mod history;
 pub mod list;

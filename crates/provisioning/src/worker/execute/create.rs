@@ -11,7 +11,10 @@ use xavyo_core::{
     value::Attributes,
 };
 
-use super::{Attempt, Completed, Outcome, Stop, failed, present, refused};
+use super::{
+    Attempt, Completed, Outcome, Stop, failed, present, refused,
+    unsealed::{hidden_texts, silenced},
+};
 
 /// Names tried when the mapping's naming expression makes others for taken ones.
 const MAX_ITERATION: u32 = 99;
@@ -72,15 +75,20 @@ impl Attempt<'_> {
         attributes: &Attributes,
         enabled: Option<bool>,
     ) -> Result<Account, Stop> {
+        let attributes = self.opened_attributes(attributes).await?;
+        let written =
+            attributes.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+        let hidden = hidden_texts(self.program()?, written);
         self.may_call()?;
         let account = NewAccount {
             object_class: self.operation.object_class.clone(),
             external_uid: external_uid.to_owned(),
-            attributes: attributes.clone(),
+            attributes,
             enabled,
             tag: self.tag.clone(),
         };
-        self.connector().create(&account).await.map_err(failed)
+        let created = self.connector().create(&account).await;
+        created.map_err(|failure| failed(silenced(failure, &hidden)))
     }
 
     async fn read_by_name(&self, external_uid: &str) -> Result<Option<Account>, Stop> {

@@ -7,6 +7,7 @@ mod create;
 mod delete;
 mod premise;
 mod recovery;
+mod unsealed;
 mod update;
 
 use std::{panic::AssertUnwindSafe, sync::Arc};

@@ -10,7 +10,12 @@ use xavyo_core::{
     value::Attributes,
 };
 
-use super::{Attempt, Completed, Effect, Stop, failed, premise::premise_gone, present, refused};
+use super::{
+    Attempt, Completed, Effect, Stop, failed,
+    premise::premise_gone,
+    present, refused,
+    unsealed::{hidden_texts, silenced},
+};
 
 /// How often an attempt reads again when the account changes between its read and its write.
 const READS: usize = 3;
@@ -66,8 +71,12 @@ impl Attempt<'_> {
         changes: Changes,
         state: Option<AccountState>,
     ) -> Result<Completed, Stop> {
-        self.may_call()?;
         let message = described(&changes, state);
+        let changes = self.opened_changes(changes).await?;
+        let written =
+            changes.iter().flat_map(|(name, change)| change.values().map(move |value| (name, value)));
+        let hidden = hidden_texts(self.program()?, written);
+        self.may_call()?;
         let guarded = self.has_premise() && self.connector().capabilities().versions;
         let update = AccountUpdate {
             changes,
@@ -78,7 +87,7 @@ impl Attempt<'_> {
         };
         let key = live.map_or_else(|| key.clone(), Account::key);
         let written = self.connector().update(&self.operation.object_class, &key, &update).await;
-        let account = written.map_err(failed)?;
+        let account = written.map_err(|failure| failed(silenced(failure, &hidden)))?;
         Ok(self.updated(&message, account.key(), state))
     }
 

@@ -11,6 +11,7 @@ mod standing;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::TimeDelta;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use xavyo_connectors::{
     Options,
@@ -106,7 +107,7 @@ impl Bench {
         let engine = engine(&pool, &clock, &nudge);
         engine.lease.renew(&pool).await.unwrap();
         Self {
-            operations: Operations::new(pool, clock, nudge, tokio_util::sync::CancellationToken::new()),
+            operations: Operations::new(pool, clock.clone(), vault(&clock), nudge, CancellationToken::new()),
             engine,
             pair: Pair { tenant: caller.tenant, connector: connector.id },
             caller,
@@ -183,7 +184,7 @@ impl Bench {
 
     /// Lets the engine work until nothing can be claimed now.
     async fn drain(&self) {
-        self.engine.drain(self.pair, tokio_util::sync::CancellationToken::new()).await.unwrap();
+        self.engine.drain(self.pair, CancellationToken::new()).await.unwrap();
     }
 
     async fn claim(&self, engine: &Engine) -> Vec<Claim> {
@@ -257,9 +258,12 @@ fn connector_over(clock: &Clock, settings: MemorySettings) -> Connector {
     }
 }
 
+fn vault(clock: &Clock) -> Vault {
+    Vault::new(MasterKeys::parse(crate::testing::KEYS).unwrap(), clock.clone())
+}
+
 fn engine(database: &Database, clock: &Clock, nudge: &Nudge) -> Engine {
-    let keys = MasterKeys::parse(r#"{"k1": "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="}"#).unwrap();
-    let vault = Vault::new(keys, clock.clone());
+    let vault = vault(clock);
     let options = Options { allow_memory: true, ..Options::default() };
     let targets = Targets::new(database.clone(), vault, Programs::default(), options);
     let limits = Limits { pairs: 4, lanes_per_claim: 100, poll: std::time::Duration::from_millis(1) };

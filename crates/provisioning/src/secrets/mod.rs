@@ -4,14 +4,16 @@
 //! The associated data names tenant, connector and field, so that a ciphertext opens nowhere but where it was sealed.
 //! Everything fails closed: without the master key, or with one bit changed, there is no secret and no connection.
 //! Secrets leave this module as [`SecretString`]s only, towards a target; no read of the API ever reaches them.
+//!
+//! Under the same data key a [`Sealer`] seals the values of operations that cannot be read back.
+
+mod cipher;
+mod sealer;
 
 use std::fmt;
 
-use aes_gcm::{
-    Aes256Gcm, Key,
-    aead::{Aead, Generate, KeyInit, Nonce, Payload},
-};
-use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use aes_gcm::{Aes256Gcm, Key};
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgConnection;
 use xavyo_connectors::Secrets;
 use xavyo_core::{
@@ -21,9 +23,10 @@ use xavyo_core::{
 };
 use xavyo_runtime::{Clock, keys::MasterKeys};
 
-use crate::store::connector::secret::{self, SealedSecret, WrappedKey};
+pub use sealer::{LazySealer, Sealer};
 
-const NONCE_BYTES: usize = 12;
+use self::cipher::{DataKey, Place, open, seal, unreadable};
+use crate::store::connector::secret::{self, SealedSecret, WrappedKey};
 
 /// The field under which a data key is wrapped: no secret has this name.
 const DATA_KEY: &str = "data-key";
@@ -54,13 +57,7 @@ impl Vault {
         }
         let place = Place { tenant, connector };
         let now = self.clock.now();
-        let key = if let Some(wrapped) = secret::find_key(tx, tenant, connector).await? {
-            self.unwrap(place, &wrapped)?
-        } else {
-            let key = DataKey::generate();
-            secret::insert_key(tx, tenant, connector, &self.wrap(place, &key)?, now).await?;
-            key
-        };
+        let key = self.data_key(tx, place).await?;
         let sealed = secrets.0.iter().map(|(field, text)| {
             let sealed = seal(&key.0, place, field, text.expose_secret().as_bytes())?;
             Ok(SealedSecret { field: field.clone(), sealed })
@@ -89,6 +86,22 @@ impl Vault {
         Ok(Secrets(opened.collect::<Result<_>>()?))
     }
 
+    /// What seals the values of a connector's operations; its data key is made if it has none yet.
+    pub async fn sealer(
+        &self,
+        tx: &mut PgConnection,
+        tenant: TenantId,
+        connector: ConnectorId,
+    ) -> Result<Sealer> {
+        let place = Place { tenant, connector };
+        Ok(Sealer::new(place, self.data_key(tx, place).await?))
+    }
+
+    /// Under which request bodies are hashed: they hold values that nobody may guess from their hashes.
+    pub fn body_key(&self) -> [u8; 32] {
+        self.keys.derive("xavyo request body v1")
+    }
+
     /// Says whether two sets of secrets are the same, and nothing else of them: keyed, so that nobody can guess.
     pub fn fingerprint(&self, secrets: &Secrets) -> String {
         let mut hasher = blake3::Hasher::new_keyed(&self.keys.derive("xavyo secret fingerprint v1"));
@@ -100,6 +113,18 @@ impl Vault {
             }
         }
         hasher.finalize().to_string()
+    }
+
+    /// Of several that make the first key at once, one wins.
+    async fn data_key(&self, tx: &mut PgConnection, place: Place) -> Result<DataKey> {
+        let Place { tenant, connector } = place;
+        if let Some(wrapped) = secret::find_key(tx, tenant, connector).await? {
+            return self.unwrap(place, &wrapped);
+        }
+        let fresh = self.wrap(place, &DataKey::generate())?;
+        secret::insert_key(tx, tenant, connector, &fresh, self.clock.now()).await?;
+        let wrapped = secret::find_key(tx, tenant, connector).await?;
+        self.unwrap(place, &wrapped.ok_or_else(|| unreadable(place, DATA_KEY))?)
     }
 
     fn wrap(&self, place: Place, key: &DataKey) -> Result<WrappedKey> {
@@ -126,59 +151,6 @@ impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Vault").finish_non_exhaustive()
     }
-}
-
-/// The key of one connector's secrets.
-struct DataKey(Key<Aes256Gcm>);
-
-impl DataKey {
-    fn generate() -> Self {
-        Self(Key::<Aes256Gcm>::generate())
-    }
-}
-
-/// Whose secret it is.
-#[derive(Clone, Copy)]
-struct Place {
-    tenant: TenantId,
-    connector: ConnectorId,
-}
-
-impl Place {
-    fn associated_data(self, field: &str) -> Vec<u8> {
-        [self.tenant.0.as_bytes(), self.connector.0.as_bytes(), field.as_bytes()].concat()
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "connector {} of tenant {}", self.connector, self.tenant)
-    }
-}
-
-/// Nonce and ciphertext. The nonce is random: a key seals far fewer than the 2³² messages that this allows.
-fn seal(key: &Key<Aes256Gcm>, place: Place, field: &str, secret: &[u8]) -> Result<Vec<u8>> {
-    let nonce = Nonce::<Aes256Gcm>::generate();
-    let payload = Payload { msg: secret, aad: &place.associated_data(field) };
-    let ciphertext = Aes256Gcm::new(key)
-        .encrypt(&nonce, payload)
-        .map_err(|_| Error::internal(format!("{field} of {place} cannot be sealed")))?;
-    Ok([nonce.as_slice(), &ciphertext].concat())
-}
-
-fn open(key: &Key<Aes256Gcm>, place: Place, field: &str, sealed: &[u8]) -> Result<SecretSlice<u8>> {
-    let opened = sealed.split_at_checked(NONCE_BYTES).and_then(|(nonce, ciphertext)| {
-        let nonce = Nonce::<Aes256Gcm>::try_from(nonce).ok()?;
-        let payload = Payload { msg: ciphertext, aad: &place.associated_data(field) };
-        Aes256Gcm::new(key).decrypt(&nonce, payload).ok()
-    });
-    opened.map(SecretSlice::from).ok_or_else(|| unreadable(place, field))
-}
-
-fn unreadable(place: Place, field: &str) -> Error {
-    Error::internal(format!(
-        "{field} of {place} does not open: it was changed, moved or sealed by another key"
-    ))
 }
 
 #[cfg(test)]
@@ -226,10 +198,12 @@ mod tests {
 
     #[test]
     fn a_data_key_whose_master_key_is_lost_stays_shut() {
+        let place =
+            Place { tenant: TenantId(Uuid::from_u128(1)), connector: ConnectorId(Uuid::from_u128(2)) };
         let key = DataKey::generate();
-        let wrapped = vault(ONE).wrap(place(2), &key).unwrap();
+        let wrapped = vault(ONE).wrap(place, &key).unwrap();
 
-        assert!(vault(ONE).unwrap(place(2), &wrapped).is_ok_and(|opened| opened.0 == key.0));
-        assert!(vault(OTHER).unwrap(place(2), &wrapped).is_err(), "fails closed");
+        assert!(vault(ONE).unwrap(place, &wrapped).is_ok_and(|opened| opened.0 == key.0));
+        assert!(vault(OTHER).unwrap(place, &wrapped).is_err(), "fails closed");
     }
 }
