@@ -147,6 +147,9 @@ fn check_ldap(settings: &LdapSettings, options: &Options, found: &mut Findings) 
     found.require(paired, "disabled_value", "set together with disabled_attribute");
     found.optional_text(settings.disabled_value.as_deref(), "disabled_value");
     found.sentinels(&settings.sentinels);
+    if let Some(base) = &settings.group_base_dn {
+        found.require(ldap::is_dn(base), "group_base_dn", "a distinguished name (RFC 4514)");
+    }
 }
 
 fn check_sql(settings: &SqlSettings, options: &Options, found: &mut Findings) {
@@ -304,6 +307,7 @@ mod tests {
             (ldap(), "page_size", json!(1_001), "settings.ldap.page_size"),
             (ldap(), "disabled_value", json!("x"), "settings.ldap.disabled_value"),
             (ldap(), "sentinels", json!(["a", ""]), "settings.ldap.sentinels[1]"),
+            (ldap(), "group_base_dn", json!("groups"), "settings.ldap.group_base_dn"),
             (sql(), "host", json!("/run/postgresql"), "settings.sql.host"),
             (sql(), "require_tls", json!(false), "settings.sql.require_tls"),
             (sql(), "table", json!(""), "settings.sql.table"),

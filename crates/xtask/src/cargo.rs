@@ -53,6 +53,12 @@ pub fn build_crash_points() -> Result<()> {
     Ok(())
 }
 
+/// Builds the suite that judges connectors. It needs neither service.
+pub fn build_conformance() -> Result<()> {
+    terminal::heading("build");
+    run(cargo().args(["build", "--package", "xavyo-conformance"]))
+}
+
 fn build_programs(flags: &[&str]) -> Result<()> {
     let packages = SERVICES.iter().flat_map(|service| ["--package".to_owned(), format!("xavyo-{service}")]);
     run(cargo().args(["build", "--bins", "--package", "xavyo-sandbox"]).args(flags).args(packages))

@@ -16,11 +16,12 @@ struct Step {
 /// The same faults at the same places each time: what a run shows, the next one shows again.
 const FAULTS_SEED: &str = "1";
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step { name: "lint", budget: minutes(5), run: lint::run },
     Step { name: "sqlx --check", budget: minutes(3), run: sqlx::check },
     Step { name: "test", budget: minutes(5), run: || test::run(None) },
     Step { name: "test faults", budget: minutes(8), run: || test::faults(&["--seed", FAULTS_SEED]) },
+    Step { name: "test targets", budget: minutes(5), run: test::targets },
     Step { name: "demo", budget: minutes(1), run: || run_program("xavyo-demo", &["--json"]) },
     Step {
         name: "demo --ldap",

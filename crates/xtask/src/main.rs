@@ -32,6 +32,9 @@ To see it work
   bench queue|recon [--json]
                      how fast the queue is, as ratios to bare SQL on the same Postgres
 
+  conformance [filter] [--connector FILE]
+                     every kind of target through one list of cases; or a target of yours (docs/conformance.md)
+
   soak [--minutes N] [--seed S] [--json]
                      three replicas under load, kills, stops, crashes and network faults; then a judgement
 
@@ -39,6 +42,7 @@ To work on it
   test [filter]      every test, or those whose name contains the filter
   test faults [fault]
                      everything that can go wrong, once each, and a judgement after each
+  test targets       the list of cases, and whatever only one kind of target can show
   lint               format, clippy, the contract, the layers, the sizes
   sqlx [--check]     records the services' queries into crates/<service>/.sqlx (or compares only)
   contract accept    takes the contract in proto/ as the one that later changes must not break
@@ -68,7 +72,12 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
             cargo::build_crash_points()?;
             program::become_program("xavyo-soak", rest)?;
         }
+        ["conformance", rest @ ..] => {
+            cargo::build_conformance()?;
+            program::become_built("xavyo-conformance", rest)?;
+        }
         ["test", "faults", rest @ ..] => test::faults(rest)?,
+        ["test", "targets"] => test::targets()?,
         ["test"] => test::run(None)?,
         ["test", filter] => test::run(Some(filter))?,
         ["lint"] => lint::run()?,

@@ -25,6 +25,12 @@ pub fn become_program(name: &str, arguments: &[&str]) -> Result<()> {
     Err(failure).with_context(|| format!("cannot run {name}"))
 }
 
+/// Turns into a program that is built already.
+pub fn become_built(name: &str, arguments: &[&str]) -> Result<()> {
+    let failure = Command::new(workspace::binaries()?.join(name)).args(arguments).exec();
+    Err(failure).with_context(|| format!("cannot run {name}"))
+}
+
 /// Builds them, and runs the sandbox's program to its end.
 pub fn run_program(name: &str, arguments: &[&str]) -> Result<()> {
     run(built(name)?.args(arguments))

@@ -5,10 +5,10 @@ use std::process::{Command, Stdio};
 use anyhow::Result;
 
 use crate::{
-    cargo::{build_crash_points, cargo},
+    cargo::{build, build_conformance, build_crash_points, cargo},
     program,
     shared_postgres::SharedPostgres,
-    terminal,
+    terminal, workspace,
 };
 
 /// Where the sandbox's tests look for a Postgres that runs already.
@@ -28,6 +28,28 @@ pub fn run(filter: Option<&str>) -> Result<()> {
 pub fn faults(arguments: &[&str]) -> Result<()> {
     build_crash_points()?;
     program::run_program("xavyo-faults", arguments)
+}
+
+/// Every kind of target: the suite of cases, what only one kind can show, and the services on a real table and a real
+/// directory.
+pub fn targets() -> Result<()> {
+    build_conformance()?;
+    terminal::heading("conformance");
+    program::run(&mut Command::new(workspace::binaries()?.join("xavyo-conformance")))?;
+    let postgres = SharedPostgres::start()?;
+    terminal::heading("what one kind alone can show");
+    // Their runs of the suite are done.
+    let only = ["--", "--skip", "passes_the_suite"];
+    program::run(
+        cargo()
+            .args(["test", "--package", "xavyo-connectors", "--package", "xavyo-conformance"])
+            .args(only)
+            .env(SHARED, postgres.sockets()?),
+    )?;
+    build()?;
+    terminal::heading("the services on real targets");
+    let scenarios = ["test", "--package", "xavyo-tests", "--", "provisioning::target"];
+    program::run(cargo().args(scenarios).env(SHARED, postgres.sockets()?))
 }
 
 /// cargo-nextest where it is installed: it runs the tests of all crates side by side.

@@ -1,30 +1,19 @@
-//! Connections: made, secured, bound, and the few requests that everything else is made of.
+//! Bound connections, and the few requests that everything else is made of.
 //!
 //! Every request ends within its deadline and never panics: ldap3 panics on answers that are not LDAP, which here is
 //! one more way for a connection to break. Aliases are never dereferenced, referrals never followed.
 
-use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc};
+use std::{collections::HashSet, panic::AssertUnwindSafe};
 
 use futures::FutureExt;
 use ldap3::{
-    LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Mod, Scope, SearchOptions, SearchStream,
-    StdStream,
+    LdapError, LdapResult, Mod, Scope, SearchOptions, SearchStream,
     asn1::parse_tag,
     controls::{Assertion, MakeCritical, PagedResults, PostRead, RawControl},
+    exop::PasswordModify,
 };
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
-use secrecy::{ExposeSecret, SecretString};
-use tokio::{
-    net::TcpStream,
-    time::{self, Instant},
-};
-use xavyo_core::{
-    Error,
-    connector::{LdapSettings, LdapTls, TargetFailure},
-};
+use tokio::time::{self, Instant};
+use xavyo_core::connector::{LdapSettings, TargetFailure};
 
 use super::{
     dialect::{self, Server},
@@ -32,25 +21,12 @@ use super::{
     failure::{self, Call},
     filter,
 };
-use crate::{Options, egress::Policy, network, redaction::Redaction};
 
 pub(super) type Values = HashSet<Vec<u8>>;
 
-/// How the directory is reached.
-#[derive(Debug)]
-pub(super) struct Endpoint {
-    host: String,
-    port: u16,
-    tls: LdapTls,
-    trust: Option<Arc<ClientConfig>>,
-    bind_dn: String,
-    password: SecretString,
-    egress: Policy,
-}
-
 /// A bound connection.
 #[derive(Debug)]
-pub(super) struct Connection(ldap3::Ldap);
+pub(super) struct Connection(pub(super) ldap3::Ldap);
 
 /// A page that was asked for; its entries arrive while the one before it is worked on.
 pub(super) struct PageUnderWay(SearchStream<'static, String, Vec<String>>);
@@ -79,82 +55,8 @@ pub(super) struct Terms {
     /// A filter that the entry must match, checked by the server in the same step.
     pub assertion: Option<String>,
     pub post_read: Option<Vec<String>>,
-}
-
-impl Endpoint {
-    /// Fails with a violation where the password or the certificates cannot be used.
-    pub fn new(
-        settings: &LdapSettings,
-        password: Option<&SecretString>,
-        options: &Options,
-    ) -> Result<Self, Error> {
-        // An empty password would be an unauthenticated bind, which succeeds as nobody (RFC 4513 §5.1.2).
-        let password = password
-            .ok_or_else(|| Error::invalid("secrets.bind_password", "a password that is not empty"))?;
-        let trust = match settings.tls {
-            LdapTls::None => None,
-            LdapTls::Ldaps | LdapTls::StartTls => Some(Arc::new(trust(settings)?)),
-        };
-        Ok(Self {
-            host: settings.host.clone(),
-            port: settings.port,
-            tls: settings.tls,
-            trust,
-            bind_dn: settings.bind_dn.clone(),
-            password: password.clone(),
-            egress: options.egress.clone(),
-        })
-    }
-
-    pub async fn connect(&self, deadline: Instant) -> Result<Connection, TargetFailure> {
-        let limit = deadline.saturating_duration_since(Instant::now());
-        let mut last = failure::timed_out(Call::Connect);
-        for address in network::resolve(&self.host, self.port, &self.egress, limit).await? {
-            match time::timeout_at(deadline, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => match in_time(deadline, Call::Connect, self.secured(stream)).await {
-                    Ok(connection) => return self.bound(connection, deadline).await,
-                    Err(failure) => last = failure,
-                },
-                Ok(Err(error)) => last = failure::of_error(&error.into(), Call::Connect),
-                Err(_) => break,
-            }
-        }
-        Err(last)
-    }
-
-    /// The certificate is checked against the host of the settings, whatever address the stream leads to.
-    async fn secured(&self, stream: TcpStream) -> Result<Connection, LdapError> {
-        stream.set_nodelay(true)?;
-        let stream = StdStream::Tcp(stream.into_std()?);
-        let mut settings = LdapConnSettings::new().set_std_stream(stream);
-        if let Some(trust) = &self.trust {
-            settings = settings.set_config(trust.clone()).set_starttls(self.tls == LdapTls::StartTls);
-        }
-        let scheme = if self.tls == LdapTls::Ldaps { "ldaps" } else { "ldap" };
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        let url = format!("{scheme}://{host}:{}", self.port);
-        let (driver, ldap) = LdapConnAsync::with_settings(settings, &url).await?;
-        tokio::spawn(async move {
-            if let Err(error) = driver.drive().await {
-                tracing::debug!(%error, "an LDAP connection ended");
-            }
-        });
-        Ok(Connection(ldap))
-    }
-
-    async fn bound(
-        &self,
-        mut connection: Connection,
-        deadline: Instant,
-    ) -> Result<Connection, TargetFailure> {
-        let bind = connection.0.simple_bind(&self.bind_dn, self.password.expose_secret());
-        let result = in_time(deadline, Call::Connect, bind).await?;
-        if result.rc == failure::SUCCESS {
-            return Ok(connection);
-        }
-        let redaction = Redaction::of(&[self.password.expose_secret().into()]);
-        Err(failure::of_result(&result, Call::Connect, &redaction))
-    }
+    /// Values that are there already, or gone already, are no errors.
+    pub permissive: bool,
 }
 
 impl Connection {
@@ -256,6 +158,18 @@ impl Connection {
         in_time(deadline, Call::Delete, ldap.delete(dn)).await
     }
 
+    /// Gives the entry a password (RFC 3062): the server checks it by its policy and stores it by its own scheme.
+    pub async fn set_password(
+        &self,
+        dn: &str,
+        password: &str,
+        deadline: Instant,
+    ) -> Result<LdapResult, TargetFailure> {
+        let mut ldap = self.0.clone();
+        let request = PasswordModify { user_id: Some(dn), old_pass: None, new_pass: Some(password) };
+        Ok(in_time(deadline, Call::Modify, ldap.extended(request)).await?.1)
+    }
+
     /// Whether the entry holds the value, by the server's own matching rule; None where it cannot say.
     pub async fn holds(
         &self,
@@ -279,6 +193,10 @@ impl Connection {
             controls.push(Assertion { filter }.critical().into());
         }
         controls.extend(terms.post_read.map(PostRead::new));
+        if terms.permissive {
+            let ctype = dialect::PERMISSIVE_MODIFY.to_owned();
+            controls.push(RawControl { ctype, crit: false, val: None });
+        }
         if !controls.is_empty() {
             ldap.with_controls(controls);
         }
@@ -331,27 +249,7 @@ fn control_value(result: &LdapResult, kind: ldap3::controls::ControlType) -> Opt
     control.1.val.as_deref()
 }
 
-/// The authorities of the settings and nobody else.
-fn trust(settings: &LdapSettings) -> Result<ClientConfig, Error> {
-    let field = "settings.ldap.ca_certificates";
-    let pem = settings.ca_certificates.as_deref().unwrap_or_default();
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        let added = certificate.map_err(|error| error.to_string());
-        let added = added.and_then(|certificate| roots.add(certificate).map_err(|error| error.to_string()));
-        added.map_err(|error| Error::invalid(field, format!("PEM certificates ({error})")))?;
-    }
-    if roots.is_empty() {
-        return Err(Error::invalid(field, "at least one PEM certificate"));
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(Error::internal)?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
-}
-
-async fn in_time<T>(
+pub(super) async fn in_time<T>(
     deadline: Instant,
     call: Call,
     work: impl Future<Output = Result<T, LdapError>>,

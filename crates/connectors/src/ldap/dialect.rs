@@ -7,19 +7,29 @@ use xavyo_core::connector::{LdapDialect, LdapSettings};
 
 use super::entry::Entry;
 
+/// Of modifications: values already there or already gone are no errors.
+pub(super) const PERMISSIVE_MODIFY: &str = "1.2.840.113556.1.4.1413";
 const ASSERTION: &str = "1.3.6.1.1.12";
+const PASSWORD_MODIFY: &str = "1.3.6.1.4.1.4203.1.11.1";
+const PASSWORD_POLICY: &str = "1.3.6.1.4.1.42.2.27.8.5.1";
 const POST_READ: &str = "1.3.6.1.1.13.2";
 const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
 const ACTIVE_DIRECTORY: &str = "1.2.840.113556.1.4.800";
 /// Of `userAccountControl`: the account is disabled.
 const ACCOUNT_DISABLE: i64 = 2;
+/// Of `pwdAccountLockedTime`: locked until an administrator unlocks it (draft-behera-ldap-password-policy, §5.3.3).
+const LOCKED_FOR_GOOD: &str = "000001010000Z";
 
 /// What must be asked of the root DSE.
-pub(super) const ROOT_DSE: [&str; 4] =
-    ["supportedControl", "supportedCapabilities", "vendorName", "objectClass"];
+pub(super) const ROOT_DSE: [&str; 5] =
+    ["supportedControl", "supportedExtension", "supportedCapabilities", "vendorName", "objectClass"];
 
 /// A server as it is to be spoken to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent offers of the server, each asked for by itself"
+)]
 pub(super) struct Server {
     pub kind: Kind,
     /// Writes can carry a condition that the server itself checks (RFC 4528).
@@ -27,6 +37,9 @@ pub(super) struct Server {
     /// Writes can answer with the entry as they left it (RFC 4527).
     pub post_reads: bool,
     pub pages: bool,
+    pub permissive: bool,
+    /// Passwords are set by an operation of their own (RFC 3062).
+    pub sets_passwords: bool,
     state: State,
 }
 
@@ -53,7 +66,8 @@ enum State {
 
 impl Server {
     pub fn recognised(root: &Entry, settings: &LdapSettings) -> Self {
-        let offers = |control: &str| root.texts("supportedControl").any(|offered| offered == control);
+        let has = |list: &str, wanted: &str| root.texts(list).any(|offered| offered == wanted);
+        let offers = |control: &str| has("supportedControl", control);
         let kind = match settings.dialect {
             LdapDialect::ActiveDirectory => Kind::ActiveDirectory,
             LdapDialect::Dirsrv389 => Kind::Dirsrv389,
@@ -65,7 +79,9 @@ impl Server {
             asserts: offers(ASSERTION),
             post_reads: offers(POST_READ),
             pages: offers(PAGED_RESULTS),
-            state: State::of(kind, settings),
+            permissive: offers(PERMISSIVE_MODIFY),
+            sets_passwords: has("supportedExtension", PASSWORD_MODIFY),
+            state: State::of(kind, settings, offers(PASSWORD_POLICY)),
         }
     }
 
@@ -75,6 +91,24 @@ impl Server {
             Kind::OpenLdap => "entryUUID",
             Kind::Dirsrv389 => "nsUniqueId",
             Kind::ActiveDirectory => "objectGUID",
+        }
+    }
+
+    /// The attribute that a password is written as.
+    pub fn password_attribute(&self) -> &'static str {
+        match self.kind {
+            Kind::OpenLdap | Kind::Dirsrv389 => "userPassword",
+            Kind::ActiveDirectory => "unicodePwd",
+        }
+    }
+
+    /// A name that leads to the entry of that id wherever it is, if the server has such ([MS-ADTS] §3.1.1.3.1.2.4).
+    pub fn name_of_id(&self, immutable_id: &str) -> Option<String> {
+        match self.kind {
+            Kind::OpenLdap | Kind::Dirsrv389 => None,
+            Kind::ActiveDirectory => {
+                uuid::Uuid::parse_str(immutable_id).ok().map(|id| format!("<GUID={id}>"))
+            }
         }
     }
 
@@ -183,10 +217,13 @@ fn detected(root: &Entry) -> Kind {
 }
 
 impl State {
-    fn of(kind: Kind, settings: &LdapSettings) -> Self {
+    fn of(kind: Kind, settings: &LdapSettings, has_password_policy: bool) -> Self {
         match (&settings.disabled_attribute, &settings.disabled_value, kind) {
             (Some(attribute), Some(disabled), _) => {
                 Self::Value { attribute: attribute.clone(), disabled: disabled.clone() }
+            }
+            (_, _, Kind::OpenLdap) if has_password_policy => {
+                Self::Value { attribute: "pwdAccountLockedTime".into(), disabled: LOCKED_FOR_GOOD.into() }
             }
             (_, _, Kind::OpenLdap) => Self::None,
             (_, _, Kind::Dirsrv389) => {

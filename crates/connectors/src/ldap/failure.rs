@@ -17,6 +17,7 @@ pub(super) const NO_SUCH_ATTRIBUTE: u32 = 16;
 pub(super) const VALUE_EXISTS: u32 = 20;
 pub(super) const NO_SUCH_OBJECT: u32 = 32;
 pub(super) const BUSY: u32 = 51;
+pub(super) const UNWILLING: u32 = 53;
 pub(super) const ENTRY_EXISTS: u32 = 68;
 pub(super) const ASSERTION_FAILED: u32 = 122;
 
@@ -178,6 +179,10 @@ mod tests {
             (122, Call::Modify, FailureKind::PreconditionFailed),
             (10, Call::Modify, FailureKind::Refused),
             (66, Call::Delete, FailureKind::Refused),
+            // A modification of the naming attribute: 67 of OpenLDAP and Active Directory, 64 of others.
+            (64, Call::Modify, FailureKind::Refused),
+            (67, Call::Modify, FailureKind::Refused),
+            (19, Call::Modify, FailureKind::Refused),
         ] {
             assert_eq!(kind(code, call), expected, "{code} {call:?}");
         }

@@ -2,22 +2,23 @@
 //!
 //! The connection is simple bind over LDAPS or StartTLS, verified; clear text only where the process allows it. An
 //! account's `external_uid` is its DN in one form ([`dn`]), its immutable id the server's own (`entryUUID` and its
-//! likes). Reads page always and prove themselves; referrals are counted and never followed; `memberOf` and other
-//! attributes are read and written only where mapped.
+//! likes). Reads page always and prove themselves; referrals are counted and never followed. Passwords are set by RFC 3062
+//! (Active Directory: `unicodePwd`, over TLS); `memberOf`, where mapped and a base of groups is set, is written to the
+//! groups.
 //!
 //! A new account is named by the naming attribute's value, taken literally whatever it holds, or by exactly the DN that
 //! would be made of one. Any other DN is refused: a person's own attributes must not choose the place of an account.
 //!
-//! Begin with [`Ldap`]; [`connection`] speaks to the server, [`dialect`] knows servers apart, [`read`] proves, [`write`]
-//! asserts.
+//! Begin with [`Ldap`]; [`endpoint`] connects and [`connection`] speaks to the server, [`dialect`] knows servers apart,
+//! [`read`] proves, [`write`](mod@write) asserts.
 
 mod connection;
 mod dialect;
 mod dn;
+mod endpoint;
 mod entry;
 mod failure;
 mod filter;
-mod naming;
 mod read;
 mod session;
 mod write;
@@ -38,11 +39,7 @@ use xavyo_core::{
 };
 
 use self::{
-    connection::{Connection, Endpoint},
-    dialect::Server,
-    dn::Dn,
-    failure::Call,
-    session::Session,
+    connection::Connection, dialect::Server, dn::Dn, endpoint::Endpoint, failure::Call, session::Session,
 };
 use crate::{
     AccountUpdate, Capabilities, CheckStep, Connector, NewAccount, Options, ReadItem, ReadRequest, Secrets,
@@ -58,6 +55,8 @@ pub struct Ldap {
     settings: LdapSettings,
     base: Dn,
     create_base: Dn,
+    /// Where groups are whose members we may write.
+    group_base: Option<Dn>,
     endpoint: Endpoint,
     timeout: Duration,
     pool: Pool<Connection>,
@@ -86,6 +85,11 @@ impl Ldap {
         Ok(Self {
             base: name(&settings.base_dn, "settings.ldap.base_dn")?,
             create_base: name(&settings.create_base_dn, "settings.ldap.create_base_dn")?,
+            group_base: settings
+                .group_base_dn
+                .as_deref()
+                .map(|base| name(base, "settings.ldap.group_base_dn"))
+                .transpose()?,
             endpoint: Endpoint::new(settings, secrets.get("bind_password"), options)?,
             settings: settings.clone(),
             timeout: options.call_timeout,
@@ -142,7 +146,8 @@ impl Ldap {
     fn answered<T>(session: Session<'_>, answer: Result<T, TargetFailure>) -> Result<T, TargetFailure> {
         let in_doubt = answer.as_ref().err().is_some_and(|failure| match failure.kind {
             FailureKind::Down | FailureKind::Unknown => true,
-            FailureKind::Busy => failure.code == "LDAP_TIMEOUT",
+            // Operations error: Active Directory says so to a connection whose bind it has forgotten.
+            FailureKind::Busy => failure.code == "LDAP_TIMEOUT" || failure.code == "LDAP_1",
             FailureKind::Refused
             | FailureKind::BadCredentials
             | FailureKind::AlreadyExists

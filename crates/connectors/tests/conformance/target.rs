@@ -1,4 +1,4 @@
-//! The targets: one of each kind, fresh for each test, and the words by which each knows what the checks speak of.
+//! The targets of these tests: the suite's places, each fresh, in words that unwrap.
 
 use std::{
     collections::BTreeMap,
@@ -11,6 +11,10 @@ use std::{
 
 use futures::StreamExt;
 use tokio::sync::OnceCell;
+use xavyo_conformance::{
+    Kind, Place,
+    kinds::{Memory, PostgresTable, directory},
+};
 use xavyo_connectors::{
     ALL_ATTRIBUTES, AccountUpdate, Completeness, Connector, NewAccount, Options, ReadItem, ReadRequest,
     Secrets, open,
@@ -18,16 +22,15 @@ use xavyo_connectors::{
 use xavyo_core::{
     account::{Account, AccountKey},
     change::{Change, Changes},
-    connector::{
-        LdapDialect, LdapSettings, LdapTls, MemoryFault, MemorySettings, Settings, SqlDialect, SqlSettings,
-        TargetFailure,
-    },
+    connector::{LdapTls, Settings, TargetFailure},
     value::{Attributes, Value},
 };
 use xavyo_sandbox::{
-    postgres::{Postgres, TargetDatabase},
+    postgres::TargetDatabase,
     slapd::{self, Slapd},
 };
+
+pub use xavyo_conformance::kinds::postgres::quoted;
 
 /// A target of one kind, empty, and a connector to it.
 #[derive(Debug)]
@@ -38,19 +41,16 @@ pub struct Target {
     pub object_class: &'static str,
     /// An attribute of one text value.
     pub text: &'static str,
-    /// An attribute of many text values.
-    pub many: &'static str,
     /// What every account must have.
-    required: &'static [&'static str],
+    required: Attributes,
 }
 
 impl Target {
     pub fn new_account(&self, uid: &str) -> NewAccount {
-        let required = self.required.iter().map(|name| ((*name).to_owned(), vec![Value::from("required")]));
         NewAccount {
             object_class: self.object_class.to_owned(),
             external_uid: uid.to_owned(),
-            attributes: required.collect(),
+            attributes: self.required.clone(),
             enabled: Some(true),
             tag: format!("create {uid}"),
         }
@@ -143,51 +143,22 @@ pub fn unique(prefix: &str) -> String {
 }
 
 pub async fn memory() -> Target {
-    let store = MemorySettings { store: unique("store"), ..MemorySettings::default() };
-    target(Settings::Memory(store), Secrets::default(), "account", ["display_name", "groups"], &[])
-}
-
-/// A fault that every call meets.
-pub fn faulty(settings: &mut MemorySettings, kind: &str) {
-    settings.faults = vec![MemoryFault { call: "any".into(), kind: kind.into(), times: 1_000 }];
+    target(Memory.place().await.unwrap())
 }
 
 pub async fn sql() -> Target {
-    let settings = SqlSettings {
-        dialect: SqlDialect::Postgres,
-        host: Postgres::shared().await.unwrap().sockets().display().to_string(),
-        port: 5432,
-        database: database().await.name().to_owned(),
-        username: TargetDatabase::ROLE.to_owned(),
-        require_tls: false,
-        ca_certificates: None,
-        schema: "public".to_owned(),
-        table: unique("People \""),
-        uid_column: "login".to_owned(),
-        id_column: Some("id".to_owned()),
-        version_column: None,
-        disabled_column: Some("blocked".to_owned()),
-        enabled_column: None,
-        ..SqlSettings::default()
-    };
-    execute(&format!(
-        "create table {} (
-           id uuid primary key default gen_random_uuid(),
-           login text not null unique,
-           \"Display Name\" text,
-           groups text[],
-           blocked boolean not null default false
-         )",
-        quoted(&settings.table),
-    ))
-    .await;
-    target(Settings::Sql(settings), Secrets::default(), "account", ["Display Name", "groups"], &[])
+    target(tables().await.place().await.unwrap())
+}
+
+/// The tables of these tests, in one database.
+async fn tables() -> &'static PostgresTable {
+    static TABLES: OnceCell<PostgresTable> = OnceCell::const_new();
+    TABLES.get_or_init(async || PostgresTable::start().await.unwrap()).await
 }
 
 /// The database that SQL targets have their tables in.
 pub async fn database() -> &'static TargetDatabase {
-    static DATABASE: OnceCell<TargetDatabase> = OnceCell::const_new();
-    DATABASE.get_or_init(async || Postgres::shared().await.unwrap().target().await.unwrap()).await
+    tables().await.database()
 }
 
 /// Runs a statement as the table's owner, past the connector.
@@ -196,52 +167,25 @@ pub async fn execute(statement: &str) {
     sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())).execute(&pool).await.unwrap();
 }
 
-pub fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
 pub async fn ldap() -> Target {
-    ldap_on(directory().await).await
-}
-
-/// A directory that tests share, each below a base of its own.
-async fn directory() -> &'static Slapd {
     static SLAPD: OnceCell<Slapd> = OnceCell::const_new();
-    SLAPD.get_or_init(async || Slapd::start(&slapd::Options::default()).await.unwrap()).await
+    let start = async || Slapd::start(&slapd::Options::default()).await.unwrap();
+    ldap_on(SLAPD.get_or_init(start).await).await
 }
 
+/// A subtree of a directory of a test's own.
 pub async fn ldap_on(slapd: &Slapd) -> Target {
-    let base = format!("ou={},{}", unique("test"), slapd::PEOPLE);
-    let unit = slapd::values_by_name(&[("objectClass", "organizationalUnit")]);
-    slapd.administrator().await.unwrap().add(&base, unit).await.unwrap().success().unwrap();
-    let settings = LdapSettings {
-        host: slapd::HOST.to_string(),
-        port: slapd.port(),
-        tls: LdapTls::StartTls,
-        ca_certificates: Some(slapd.ca_certificates().to_owned()),
-        bind_dn: slapd::CONNECTOR_DN.to_owned(),
-        base_dn: base.clone(),
-        filter: String::new(),
-        naming_attribute: "uid".to_owned(),
-        create_base_dn: base,
-        create_object_classes: vec!["inetOrgPerson".to_owned()],
-        dialect: LdapDialect::Detect,
-        page_size: 500,
-        disabled_attribute: Some("employeeType".to_owned()),
-        disabled_value: Some("disabled".to_owned()),
-        sentinels: Vec::new(),
-    };
-    let secrets = Secrets::from_iter([("bind_password", slapd.password())]);
-    target(Settings::Ldap(settings), secrets, "inetOrgPerson", ["displayName", "description"], &["cn", "sn"])
+    target(directory::place(slapd, LdapTls::StartTls).await.unwrap())
 }
 
-fn target(
-    settings: Settings,
-    secrets: Secrets,
-    object_class: &'static str,
-    [text, many]: [&'static str; 2],
-    required: &'static [&'static str],
-) -> Target {
-    let connector = open(&settings, &secrets, &options()).unwrap();
-    Target { settings, secrets, connector, object_class, text, many, required }
+pub fn target(place: Place) -> Target {
+    let connector = open(&place.settings, &place.secrets, &options()).unwrap();
+    Target {
+        settings: place.settings,
+        secrets: place.secrets,
+        connector,
+        object_class: place.words.object_class.leak(),
+        text: place.words.text.leak(),
+        required: place.words.required,
+    }
 }

@@ -35,11 +35,14 @@ pub struct LdapSettings {
     pub dialect: LdapDialect,
     /// 1–1,000 entries a page.
     pub page_size: i32,
-    /// For the `openldap` dialect: the attribute and value that mark an account disabled. None = no disabled state.
+    /// The attribute and value that mark an account disabled. None = as the dialect does it, if it does.
     pub disabled_attribute: Option<String>,
     pub disabled_value: Option<String>,
     /// Uids that every complete read must show.
     pub sentinels: Vec<String>,
+    /// Where groups are: a mapped `memberOf` is written to the `member` of those below it. None = it is not written.
+    #[serde(default)]
+    pub group_base_dn: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

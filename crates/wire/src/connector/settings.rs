@@ -75,6 +75,7 @@ fn ldap_to_pb(settings: &LdapSettings) -> pb::LdapSettings {
         disabled_attribute: settings.disabled_attribute.clone(),
         disabled_value: settings.disabled_value.clone(),
         sentinels: settings.sentinels.clone(),
+        group_base_dn: settings.group_base_dn.clone(),
     }
 }
 
@@ -105,6 +106,7 @@ fn ldap_of_pb(fields: &mut Fields, it: pb::LdapSettings) -> LdapSettings {
         ),
         disabled_value: fields.optional_text("disabled_value", it.disabled_value, limits::SETTING),
         sentinels: list(fields, "sentinels", it.sentinels),
+        group_base_dn: fields.optional_text("group_base_dn", it.group_base_dn, limits::SETTING),
     }
 }
 

@@ -15,11 +15,15 @@ struct Layer {
     in_tests: &'static [&'static str],
 }
 
-const LAYERS: [Layer; 9] = [
+const LAYERS: [Layer; 10] = [
     Layer { name: "xavyo-core", below: &[], in_tests: &[] },
     Layer { name: "xavyo-wire", below: &["xavyo-core"], in_tests: &[] },
     Layer { name: "xavyo-runtime", below: &["xavyo-core"], in_tests: &["xavyo-sandbox", "xavyo-wire"] },
-    Layer { name: "xavyo-connectors", below: &["xavyo-core", "xavyo-wire"], in_tests: &["xavyo-sandbox"] },
+    Layer {
+        name: "xavyo-connectors",
+        below: &["xavyo-core", "xavyo-wire"],
+        in_tests: &["xavyo-conformance", "xavyo-sandbox"],
+    },
     Layer {
         name: "xavyo-provisioning",
         below: &["xavyo-core", "xavyo-wire", "xavyo-runtime", "xavyo-connectors"],
@@ -33,6 +37,12 @@ const LAYERS: [Layer; 9] = [
     },
     // Never a service: it starts them as child processes.
     Layer { name: "xavyo-sandbox", below: &["xavyo-wire", "xavyo-runtime"], in_tests: &[] },
+    // Judges connectors alone, on the sandbox's servers.
+    Layer {
+        name: "xavyo-conformance",
+        below: &["xavyo-core", "xavyo-connectors", "xavyo-sandbox"],
+        in_tests: &[],
+    },
     Layer {
         name: "xavyo-tests",
         below: &["xavyo-core", "xavyo-wire", "xavyo-runtime", "xavyo-connectors", "xavyo-sandbox"],

@@ -2,14 +2,14 @@
 
 use xavyo_core::{change::Change, connector::TargetFailure, value::Value};
 
-use super::{Ldap, dn::Dn, failure};
+use super::super::{Ldap, dn::Dn, failure};
 use crate::AccountUpdate;
 
 impl Ldap {
     /// The name of an account that is to be made: the naming attribute's value taken literally, or exactly the
     /// DN that would be made of one. Any other DN within the base is refused, so that nothing that a person chooses for
     /// himself chooses the place of an account.
-    pub(super) fn dn_of_new(&self, uid: &str) -> Result<Dn, TargetFailure> {
+    pub(in super::super) fn dn_of_new(&self, uid: &str) -> Result<Dn, TargetFailure> {
         let attribute = &self.settings.naming_attribute;
         match Dn::parse(uid) {
             Ok(dn) if dn.parent().is_same(&self.create_base) && dn.named_by(attribute).is_some() => Ok(dn),
@@ -26,7 +26,7 @@ impl Ldap {
     }
 
     /// The name that a key or a sentinel stands for: a DN within the base, else the naming attribute's value.
-    pub(super) fn dn_of_key(&self, uid: &str) -> Dn {
+    pub(in super::super) fn dn_of_key(&self, uid: &str) -> Dn {
         match Dn::parse(uid) {
             Ok(dn) if !dn.is_root() && dn.is_within(&self.base) => dn,
             Ok(_) | Err(_) => self.create_base.child(&self.settings.naming_attribute, uid),
@@ -34,14 +34,18 @@ impl Ldap {
     }
 
     /// The update says something of the entry's name.
-    pub(super) fn may_rename(&self, update: &AccountUpdate) -> bool {
+    pub(in super::super) fn may_rename(&self, update: &AccountUpdate) -> bool {
         let is_name = |attribute: &String| attribute.eq_ignore_ascii_case(&self.settings.naming_attribute);
         update.rename_to.is_some() || update.changes.keys().any(is_name)
     }
 
     /// The new value of the naming attribute, if an update gives the entry one: by its new uid, or by setting that
     /// attribute to values without the present one. The entry stays where it is.
-    pub(super) fn new_name(&self, dn: &Dn, update: &AccountUpdate) -> Result<Option<String>, TargetFailure> {
+    pub(in super::super) fn new_name(
+        &self,
+        dn: &Dn,
+        update: &AccountUpdate,
+    ) -> Result<Option<String>, TargetFailure> {
         let attribute = &self.settings.naming_attribute;
         if let Some(uid) = &update.rename_to {
             return match Dn::parse(uid) {

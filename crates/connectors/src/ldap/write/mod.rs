@@ -5,23 +5,29 @@
 //! more, it is searched by its immutable id and the write follows it to its new name. Without assertions the entry is
 //! read just before, which leaves a moment between check and write.
 //!
-//! An update that changes both attributes and name is two requests, attributes first: when the second fails, the first
-//! stands. Both may be repeated.
+//! An update is one request for the attributes, then one for the password, one for each group, one for the name: when one
+//! fails, those before it stand. All may be repeated. A create that cannot be finished is undone.
+//!
+//! Begin with [`Session::create`] and [`Session::update`]; [`edit`] is the attributes, [`apart`] what is written in
+//! another way, [`naming`] what entries are called.
 
-use ldap3::{LdapResult, Mod};
+mod apart;
+mod edit;
+mod membership;
+mod naming;
+
+use ldap3::LdapResult;
 use xavyo_core::{
     account::{Account, AccountKey},
-    change::Change,
     connector::{FailureKind, TargetFailure},
-    value::Value,
 };
 
+use self::{apart::Apart, edit::Edit};
 use super::{
     Ldap,
-    connection::{self, Terms, Values},
-    dialect::Server,
+    connection::{self, Terms},
     dn::Dn,
-    entry::{Entry, written},
+    entry::Entry,
     failure::{self, Call},
     filter,
     session::Session,
@@ -40,13 +46,6 @@ enum Step {
     Delete,
 }
 
-/// The change of one attribute, in the server's terms.
-#[derive(Clone, Debug)]
-enum Edit {
-    Replace(String, Values),
-    Alter { attribute: String, add: Values, remove: Values },
-}
-
 /// What must hold of the entry that is written.
 #[derive(Clone, Copy, Debug)]
 struct Premise<'a> {
@@ -57,14 +56,32 @@ struct Premise<'a> {
 impl Session<'_> {
     pub(super) async fn create(&self, ldap: &Ldap, account: &NewAccount) -> Result<Account, TargetFailure> {
         let dn = ldap.dn_of_new(&account.external_uid)?;
-        let attributes = new_entry(ldap, &self.server, &dn, account)?;
-        let terms = Terms { assertion: None, post_read: self.post_read() };
+        let redaction = Redaction::of_attributes(&account.attributes);
+        let mut given = account.attributes.clone();
+        let apart = Apart::of_attributes(ldap, &self.server, &mut given)?;
+        let attributes = edit::new_entry(ldap, &self.server, &dn, account, &given)?;
+        let terms = Terms { post_read: self.post_read(), ..Terms::default() };
         let result = self.connection.add(&dn.to_string(), attributes, terms, self.deadline).await?;
         if result.rc != failure::SUCCESS {
-            let redaction = Redaction::of_attributes(&account.attributes);
             return Err(failure::of_result(&result, Call::Create, &redaction));
         }
-        self.left(&dn, &result).await
+        let made = self.left(&dn, &result).await?;
+        if apart.is_nothing() {
+            return Ok(made);
+        }
+        match self.write_apart(ldap, &dn, &apart, &redaction).await {
+            Ok(()) => self.unchanged(ldap, Premise { key: &made.key(), if_version: None }).await,
+            Err(failure) => Err(self.undone(ldap, &made.key(), failure).await),
+        }
+    }
+
+    /// Takes back an entry that could not be finished, so that the next try begins with nothing.
+    async fn undone(&self, ldap: &Ldap, key: &AccountKey, failure: TargetFailure) -> TargetFailure {
+        if failure.kind == FailureKind::Unknown || self.delete(ldap, key, None).await.is_ok() {
+            return failure;
+        }
+        let message = format!("the entry was made and could not be finished ({failure}), nor removed");
+        TargetFailure::new(FailureKind::Unknown, failure.code, message)
     }
 
     pub(super) async fn update(
@@ -74,15 +91,17 @@ impl Session<'_> {
         update: &AccountUpdate,
     ) -> Result<Account, TargetFailure> {
         let redaction = Redaction::of_changes(&update.changes);
+        let mut update = update.clone();
+        let apart = Apart::of_changes(ldap, &self.server, &mut update.changes)?;
         let mut dn = ldap.dn_of_key(&key.external_uid);
         let mut premise = Premise { key, if_version: update.if_version.as_deref() };
-        if ldap.may_rename(update) {
-            // The new name depends on the present one, which may be another than the one we knew.
+        if ldap.may_rename(&update) || !apart.is_nothing() {
+            // What follows is written by name, which may be another than the one we knew.
             dn = self.located(ldap, premise).await?;
         }
-        let renamed = ldap.new_name(&dn, update)?;
+        let renamed = ldap.new_name(&dn, &update)?;
         let name = dn.named_by(&ldap.settings.naming_attribute).filter(|_| renamed.is_some());
-        let mut edits = edits(ldap, update, name)?;
+        let mut edits = edit::edits(ldap, &update, name)?;
         if let Some(enabled) = update.enabled {
             edits.extend(self.state_edit(&dn, enabled).await?);
         }
@@ -90,6 +109,10 @@ impl Session<'_> {
         if !edits.is_empty() {
             (dn, last) = self.write(ldap, dn, Step::Modify(edits), premise, &redaction).await?;
             premise.if_version = None;
+        }
+        if !apart.is_nothing() {
+            self.write_apart(ldap, &dn, &apart, &redaction).await?;
+            (premise.if_version, last) = (None, None);
         }
         if let Some(value) = renamed
             && dn.named_by(&ldap.settings.naming_attribute) != Some(&value)
@@ -103,6 +126,26 @@ impl Session<'_> {
         match last {
             Some(result) => self.left(&dn, &result).await,
             None => self.unchanged(ldap, premise).await,
+        }
+    }
+
+    /// Sets the password, then joins and leaves groups.
+    async fn write_apart(
+        &self,
+        ldap: &Ldap,
+        dn: &Dn,
+        apart: &Apart,
+        redaction: &Redaction,
+    ) -> Result<(), TargetFailure> {
+        if let Some(password) = &apart.password {
+            let result = self.connection.set_password(&dn.to_string(), password, self.deadline).await?;
+            if result.rc != failure::SUCCESS {
+                return Err(failure::of_result(&result, Call::Modify, redaction));
+            }
+        }
+        match &apart.membership {
+            Some(change) => self.write_membership(ldap, dn, change).await,
+            None => Ok(()),
         }
     }
 
@@ -128,7 +171,7 @@ impl Session<'_> {
         redaction: &Redaction,
     ) -> Result<(Dn, Option<LdapResult>), TargetFailure> {
         let call = step.call();
-        if !self.server.asserts {
+        if !self.server.asserts || premise.key.external_uid.is_empty() {
             dn = self.located(ldap, premise).await?;
         }
         for _ in 0..MOST_NAMES {
@@ -146,10 +189,15 @@ impl Session<'_> {
                     dn = now;
                 }
                 (
-                    failure::NO_SUCH_ATTRIBUTE | failure::VALUE_EXISTS | failure::ENTRY_EXISTS,
+                    failure::NO_SUCH_ATTRIBUTE
+                    | failure::VALUE_EXISTS
+                    | failure::ENTRY_EXISTS
+                    | failure::UNWILLING,
                     Step::Modify(edits),
                 ) if edits.iter().any(Edit::alters) => {
-                    self.keep_what_is_left(&dn, edits).await?;
+                    if !self.keep_what_is_left(&dn, edits).await? {
+                        return Err(failure::of_result(&result, call, redaction));
+                    }
                     if edits.is_empty() {
                         return Ok((dn, None));
                     }
@@ -165,11 +213,15 @@ impl Session<'_> {
     }
 
     async fn send(&self, dn: &Dn, step: &Step, premise: Premise<'_>) -> Result<LdapResult, TargetFailure> {
-        let dn = dn.to_string();
-        let terms = Terms { assertion: self.assertion(premise), post_read: self.post_read() };
+        // Where an id can be a name, the write goes to the id, whatever happens to the name meanwhile.
+        let by_id = premise.key.immutable_id.as_deref().and_then(|id| self.server.name_of_id(id));
+        let dn = by_id.unwrap_or_else(|| dn.to_string());
+        let terms =
+            Terms { assertion: self.assertion(premise), post_read: self.post_read(), permissive: false };
         match step {
             Step::Modify(edits) => {
                 let modifications = edits.iter().flat_map(Edit::modifications).collect();
+                let terms = Terms { permissive: self.server.permissive, ..terms };
                 self.connection.modify(&dn, modifications, terms, self.deadline).await
             }
             Step::Rename(rdn) => self.connection.rename(&dn, rdn, terms, self.deadline).await,
@@ -229,24 +281,22 @@ impl Session<'_> {
         Ok(self.server.state_values(&entry, enabled).map(edit))
     }
 
-    /// Takes out of the edits what is there already, and what is gone already.
-    async fn keep_what_is_left(&self, dn: &Dn, edits: &mut Vec<Edit>) -> Result<(), TargetFailure> {
+    /// Takes out of the edits what is there already, and what is gone already. False: there was no such thing.
+    async fn keep_what_is_left(&self, dn: &Dn, edits: &mut Vec<Edit>) -> Result<bool, TargetFailure> {
         let dn = dn.to_string();
+        let mut has_less = false;
         for edit in edits.iter_mut() {
             let Edit::Alter { attribute, add, remove } = edit else { continue };
             for (values, needless) in [(add, true), (remove, false)] {
                 for value in values.clone() {
                     if self.connection.holds(&dn, attribute, &value, self.deadline).await? == Some(needless) {
-                        values.remove(&value);
+                        has_less |= values.remove(&value);
                     }
                 }
             }
         }
-        edits.retain(|edit| match edit {
-            Edit::Replace(..) => true,
-            Edit::Alter { add, remove, .. } => !add.is_empty() || !remove.is_empty(),
-        });
-        Ok(())
+        edits.retain(|edit| !edit.is_done());
+        Ok(has_less)
     }
 }
 
@@ -258,101 +308,4 @@ impl Step {
             Self::Delete => Call::Delete,
         }
     }
-}
-
-impl Edit {
-    fn alters(&self) -> bool {
-        matches!(self, Self::Alter { .. })
-    }
-
-    fn modifications(&self) -> Vec<Mod<Vec<u8>>> {
-        match self {
-            Self::Replace(attribute, values) => {
-                vec![Mod::Replace(attribute.clone().into_bytes(), values.clone())]
-            }
-            Self::Alter { attribute, add, remove } => {
-                let attribute = attribute.clone().into_bytes();
-                let removed = (!remove.is_empty()).then(|| Mod::Delete(attribute.clone(), remove.clone()));
-                let added = (!add.is_empty()).then(|| Mod::Add(attribute.clone(), add.clone()));
-                removed.into_iter().chain(added).collect()
-            }
-        }
-    }
-}
-
-/// An update's changes as edits. When a rename follows, the naming attribute's first value is its business; further
-/// values are set here, beside the present name, which the rename then takes away.
-fn edits(ldap: &Ldap, update: &AccountUpdate, name: Option<&str>) -> Result<Vec<Edit>, TargetFailure> {
-    let is_name = |attribute: &str| attribute.eq_ignore_ascii_case(&ldap.settings.naming_attribute);
-    let mut edits = Vec::new();
-    for (attribute, change) in &update.changes {
-        check_name(attribute)?;
-        match change {
-            Change::Set(values) if name.is_some() && is_name(attribute) => {
-                let further = bytes(values)?.into_iter().chain(name.map(|name| name.as_bytes().to_vec()));
-                if values.len() > 1 {
-                    edits.push(Edit::Replace(attribute.clone(), further.collect()));
-                }
-            }
-            Change::Set(values) => edits.push(Edit::Replace(attribute.clone(), bytes(values)?)),
-            Change::Clear => edits.push(Edit::Replace(attribute.clone(), Values::new())),
-            Change::Modify { add, remove } => {
-                let (add, remove) = (bytes(add)?, bytes(remove)?);
-                if !add.is_empty() || !remove.is_empty() {
-                    edits.push(Edit::Alter { attribute: attribute.clone(), add, remove });
-                }
-            }
-        }
-    }
-    Ok(edits)
-}
-
-fn new_entry(
-    ldap: &Ldap,
-    server: &Server,
-    dn: &Dn,
-    account: &NewAccount,
-) -> Result<Vec<(Vec<u8>, Values)>, TargetFailure> {
-    let settings = &ldap.settings;
-    let mut attributes: Vec<(String, Values)> = Vec::new();
-    let mut put = |name: &str, values: Values| match attributes
-        .iter_mut()
-        .find(|(known, _)| known.eq_ignore_ascii_case(name))
-    {
-        Some((_, known)) => known.extend(values),
-        None => attributes.push((name.to_owned(), values)),
-    };
-    let classes = settings.create_object_classes.iter().chain([&account.object_class]);
-    put(
-        "objectClass",
-        classes.filter(|class| !class.is_empty()).map(|class| class.clone().into_bytes()).collect(),
-    );
-    for (name, values) in account.attributes.iter().filter(|(_, values)| !values.is_empty()) {
-        check_name(name)?;
-        put(name, bytes(values)?);
-    }
-    if let Some(name) = dn.named_by(&settings.naming_attribute) {
-        put(&settings.naming_attribute, [name.as_bytes().to_vec()].into());
-    }
-    if let Some(enabled) = account.enabled
-        && let Some((attribute, values)) = server.state_values(&Entry::default(), enabled)
-        && !values.is_empty()
-    {
-        put(attribute, values.into_iter().map(String::into_bytes).collect());
-    }
-    Ok(attributes.into_iter().map(|(name, values)| (name.into_bytes(), values)).collect())
-}
-
-fn bytes(values: &[Value]) -> Result<Values, TargetFailure> {
-    if values.iter().any(|value| matches!(value, Value::Text(text) if text.contains('\0'))) {
-        return Err(failure::refused("LDAP_NUL", "a text value holds NUL"));
-    }
-    Ok(values.iter().map(written).collect())
-}
-
-fn check_name(name: &str) -> Result<(), TargetFailure> {
-    if super::is_attribute(name) {
-        return Ok(());
-    }
-    Err(failure::refused("LDAP_ATTRIBUTE", "a mapped attribute's name is no attribute description"))
 }

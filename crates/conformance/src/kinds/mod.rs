@@ -1,0 +1,59 @@
+//! The kinds of target that the sandbox can start, a small file each.
+//!
+//! A new kind is a file with a [`Kind`], and a line in [`ALL`].
+
+pub mod directory;
+mod mariadb;
+mod memory;
+pub mod postgres;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use async_trait::async_trait;
+use futures::future::LocalBoxFuture;
+use xavyo_connectors::Options;
+use xavyo_core::connector::LdapTls;
+
+use crate::Place;
+
+pub use directory::Directory;
+pub use mariadb::MariadbTable;
+pub use memory::Memory;
+pub use postgres::PostgresTable;
+
+/// Targets of one kind, on a server that lives as long as this does.
+#[async_trait]
+pub trait Kind: Send + Sync {
+    fn name(&self) -> &'static str;
+
+    /// Where a case may make accounts: empty, if it is private.
+    async fn place(&self) -> Result<Place>;
+}
+
+/// Starts a kind's server.
+type Start = fn() -> LocalBoxFuture<'static, Result<Arc<dyn Kind>>>;
+
+/// Every kind, by the name under which it is reported.
+pub const ALL: &[(&str, Start)] = &[
+    ("memory", || Box::pin(async { Ok(Arc::new(Memory) as Arc<dyn Kind>) })),
+    ("postgres", || Box::pin(async { Ok(Arc::new(PostgresTable::start().await?) as Arc<dyn Kind>) })),
+    ("mariadb", || Box::pin(async { Ok(Arc::new(MariadbTable::start().await?) as Arc<dyn Kind>) })),
+    ("ldap", || directory("ldap", LdapTls::None)),
+    ("ldap-starttls", || directory("ldap-starttls", LdapTls::StartTls)),
+    ("ldaps", || directory("ldaps", LdapTls::Ldaps)),
+];
+
+fn directory(name: &'static str, tls: LdapTls) -> LocalBoxFuture<'static, Result<Arc<dyn Kind>>> {
+    Box::pin(async move { Ok(Arc::new(Directory::start(name, tls).await?) as Arc<dyn Kind>) })
+}
+
+/// What the sandbox's targets are opened with: they are on this machine, and nobody else's.
+pub fn options() -> Options {
+    Options { allow_memory: true, allow_clear_text: true, allow_sockets: true, ..Options::default() }
+}
+
+/// A name that no other place of this machine has.
+fn unique(prefix: &str) -> String {
+    format!("{prefix}{:012x}", rand::random::<u64>() >> 16)
+}
