@@ -2,9 +2,9 @@
 //!
 //! A connector parses what a target answers into the values of core, maps every error of the protocol to one of
 //! core's kinds of failure, and proves that a read was complete. It knows nothing of operations, identities,
-//! tenants, gRPC or our own databases; it never retries, never follows a referral, and never logs a value or a secret.
+//! tenants, our own services or databases; it never retries, never follows a referral, and never logs a value or a secret.
 //!
-//! Begin with [`Connector`], then [`open`]. The kinds are [`ldap`], [`sql`] and [`memory`]; [`wrappers`] compose
+//! Begin with [`Connector`], then [`open`]. The kinds are [`ldap`], [`sql`], [`remote`] and [`memory`]; [`wrappers`] compose
 //! around any of them; [`egress`] says which addresses may be connected to at all.
 
 mod connector;
@@ -15,6 +15,7 @@ mod network;
 mod options;
 mod pool;
 mod redaction;
+pub mod remote;
 pub mod sql;
 mod validation;
 pub mod wrappers;
@@ -44,7 +45,7 @@ pub fn open(settings: &Settings, secrets: &Secrets, options: &Options) -> Result
         Settings::Sql(settings) => Ok(Arc::new(sql::Sql::open(settings, secrets, options))),
         Settings::Memory(settings) => Ok(Arc::new(memory::Memory::open(settings, options)?)),
         Settings::Scim(_) => Err(not_implemented("scim")),
-        Settings::Remote(_) => Err(not_implemented("remote")),
+        Settings::Remote(settings) => Ok(Arc::new(remote::Remote::open(settings, secrets, options)?)),
     }
 }
 

@@ -10,7 +10,7 @@ use xavyo_core::{
     },
 };
 
-use crate::{MAX_PAGE, Options, ldap, memory, sql};
+use crate::{MAX_PAGE, Options, ldap, memory, remote, sql};
 
 /// The most sentinels of one connector, and the most faults of a memory connector.
 const MAX_LISTED: usize = 100;
@@ -36,7 +36,7 @@ pub fn secret_fields(settings: &Settings) -> &'static [&'static str] {
         Settings::Ldap(_) => &["bind_password"],
         Settings::Scim(_) => &["bearer_token", "password", "client_secret"],
         Settings::Sql(_) => &["password"],
-        Settings::Remote(_) => &["bearer_token"],
+        Settings::Remote(_) => &["bearer_token", "client_key"],
         Settings::Memory(_) => &[],
     }
 }
@@ -76,10 +76,10 @@ impl Findings {
         }
     }
 
-    fn certificates(&mut self, pem: Option<&str>) {
+    fn certificates(&mut self, field: &str, pem: Option<&str>) {
         let fits = pem
             .is_none_or(|pem| pem.len() <= MAX_CERTIFICATES && pem.contains("-----BEGIN CERTIFICATE-----"));
-        self.require(fits, "ca_certificates", "PEM certificates, at most 64 KiB");
+        self.require(fits, field, "PEM certificates, at most 64 KiB");
     }
 
     fn url(&mut self, url: &str, field: &str, options: &Options) {
@@ -117,7 +117,7 @@ fn check_ldap(settings: &LdapSettings, options: &Options, found: &mut Findings) 
         "tls",
         "ldaps or start_tls: this process allows no clear text",
     );
-    found.certificates(settings.ca_certificates.as_deref());
+    found.certificates("ca_certificates", settings.ca_certificates.as_deref());
     let trusts_somebody = clear || settings.ca_certificates.is_some();
     found.require(trusts_somebody, "ca_certificates", "the authorities that sign the server's certificate");
     for (dn, field) in [
@@ -168,7 +168,7 @@ fn check_sql(settings: &SqlSettings, options: &Options, found: &mut Findings) {
         found.require(protected, "require_tls", "true: this process allows no clear text");
     }
     found.require(settings.port != 0, "port", "1 to 65535");
-    found.certificates(settings.ca_certificates.as_deref());
+    found.certificates("ca_certificates", settings.ca_certificates.as_deref());
     found.text(&settings.database, "database");
     found.text(&settings.username, "username");
     for (name, field) in [
@@ -201,14 +201,16 @@ fn check_scim(settings: &ScimSettings, options: &Options, found: &mut Findings) 
     }
     found.optional_text(settings.username.as_deref(), "username");
     found.optional_text(settings.client_id.as_deref(), "client_id");
-    found.certificates(settings.ca_certificates.as_deref());
+    found.certificates("ca_certificates", settings.ca_certificates.as_deref());
     found.page_size(settings.page_size);
     found.sentinels(&settings.sentinels);
 }
 
 fn check_remote(settings: &RemoteSettings, options: &Options, found: &mut Findings) {
     found.url(&settings.url, "url", options);
-    found.certificates(settings.ca_certificates.as_deref());
+    found.require(remote::is_url(&settings.url), "url", "https://host:port, without a path");
+    found.certificates("ca_certificates", settings.ca_certificates.as_deref());
+    found.certificates("client_certificate", settings.client_certificate.as_deref());
     found.sentinels(&settings.sentinels);
 }
 

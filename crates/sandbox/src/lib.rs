@@ -9,6 +9,7 @@
 //! of one service for the test of a store.
 
 pub mod checker;
+pub mod csv_connector;
 pub mod directory;
 pub mod faults;
 pub mod keys;

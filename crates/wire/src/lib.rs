@@ -20,7 +20,7 @@ mod reconciliation;
 pub mod status;
 mod values;
 
-pub use connector::{object_type, policy, settings};
+pub use connector::{object_type, policy, schema, settings};
 pub use fields::Fields;
 pub use numbers::Numbered;
 pub use provisioning::{account, conflict, identity, link, operation, reads};

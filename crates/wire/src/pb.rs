@@ -18,13 +18,14 @@ mod generated {
 /// Which secrets are there, never what they are.
 impl fmt::Debug for provisioning::ConnectorSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { bind_password, password, bearer_token, client_secret } = self;
+        let Self { bind_password, password, bearer_token, client_secret, client_key } = self;
         let shown = |secret: &Option<String>| secret.as_ref().map(|_| "***");
         f.debug_struct("ConnectorSecrets")
             .field("bind_password", &shown(bind_password))
             .field("password", &shown(password))
             .field("bearer_token", &shown(bearer_token))
             .field("client_secret", &shown(client_secret))
+            .field("client_key", &shown(client_key))
             .finish()
     }
 }

@@ -142,11 +142,15 @@ pub enum SqlDialect {
     Mysql,
 }
 
-/// A connector of your own that serves `xavyo.connector.v1.TargetService`. Secret: `bearer_token`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A connector of your own that serves `xavyo.connector.v1.TargetService`. Secrets: `bearer_token`; `client_key` with
+/// `client_certificate`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RemoteSettings {
     pub url: String,
+    /// PEM of the authorities that sign the other side's certificate; none = the web's.
     pub ca_certificates: Option<String>,
+    /// PEM of our own certificate, for a side that asks for one (mutual TLS).
+    pub client_certificate: Option<String>,
     pub sentinels: Vec<String>,
 }
 

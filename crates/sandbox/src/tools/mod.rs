@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, bail};
 
 /// Runs a command to its end; a failing one is an error with what it said.
-fn run(command: &mut Command) -> Result<Output> {
+pub fn run(command: &mut Command) -> Result<Output> {
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);

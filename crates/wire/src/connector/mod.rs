@@ -1,7 +1,9 @@
-//! Connectors: the resource, its secrets, and in files of their own its settings, object types and policies.
+//! Connectors: the resource, its secrets, and in files of their own its settings, object types and policies, and
+//! what its target can hold.
 
 pub mod object_type;
 pub mod policy;
+pub mod schema;
 pub mod settings;
 
 use std::collections::BTreeMap;
@@ -36,13 +38,14 @@ pub fn secrets_of_pb(
     fields: &mut Fields,
     secrets: Option<pb::ConnectorSecrets>,
 ) -> BTreeMap<&'static str, String> {
-    let pb::ConnectorSecrets { bind_password, password, bearer_token, client_secret } =
+    let pb::ConnectorSecrets { bind_password, password, bearer_token, client_secret, client_key } =
         secrets.unwrap_or_default();
     let all = [
         ("bind_password", bind_password),
         ("password", password),
         ("bearer_token", bearer_token),
         ("client_secret", client_secret),
+        ("client_key", client_key),
     ];
     fields.within("secrets", |fields| {
         let given = all.into_iter().filter_map(|(field, secret)| Some((field, secret?)));

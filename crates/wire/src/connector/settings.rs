@@ -33,6 +33,7 @@ pub fn to_pb(settings: &Settings) -> pb::ConnectorSettings {
             url: settings.url.clone(),
             ca_certificates: settings.ca_certificates.clone(),
             sentinels: settings.sentinels.clone(),
+            client_certificate: settings.client_certificate.clone(),
         }),
         Settings::Memory(settings) => Kind::Memory(memory_to_pb(settings)),
     };
@@ -168,9 +169,9 @@ fn sql_of_pb(fields: &mut Fields, it: pb::SqlSettings) -> SqlSettings {
     };
     let has_table = it.statements.is_none();
     let schema = if it.schema.is_empty() && has_table { usual_schema } else { it.schema };
-    let statements = it.statements.map(|statements| {
-        fields.within("statements", |fields| statements_of_pb(fields, statements))
-    });
+    let statements = it
+        .statements
+        .map(|statements| fields.within("statements", |fields| statements_of_pb(fields, statements)));
     SqlSettings {
         dialect,
         host: setting(fields, "host", it.host),
@@ -195,7 +196,8 @@ fn sql_of_pb(fields: &mut Fields, it: pb::SqlSettings) -> SqlSettings {
 }
 
 fn statements_of_pb(fields: &mut Fields, it: pb::SqlStatements) -> SqlStatements {
-    let mut statement = |field: &str, text: Option<String>| fields.optional_text(field, text, limits::STATEMENT);
+    let mut statement =
+        |field: &str, text: Option<String>| fields.optional_text(field, text, limits::STATEMENT);
     let (get, find) = (statement("get", it.get), statement("find", it.find));
     let (create, update) = (statement("create", it.create), statement("update", it.update));
     let delete = statement("delete", it.delete);
@@ -217,6 +219,11 @@ fn remote_of_pb(fields: &mut Fields, it: pb::RemoteSettings) -> RemoteSettings {
     RemoteSettings {
         url: setting(fields, "url", it.url),
         ca_certificates: certificates(fields, it.ca_certificates),
+        client_certificate: fields.optional_text(
+            "client_certificate",
+            it.client_certificate,
+            limits::CERTIFICATES,
+        ),
         sentinels: list(fields, "sentinels", it.sentinels),
     }
 }
