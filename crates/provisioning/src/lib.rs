@@ -1,12 +1,13 @@
 //! The provisioning service: executes creates, updates and deletes on target systems, durably, in order per account.
 //!
-//! `grpc` → use cases ([`connectors`], [`identities`], [`accounts`], [`operations`]) → core decides → `store`. The
-//! [`worker`] executes what the [`queue`] holds. Nothing else holds credentials or calls a target.
+//! `grpc` → use cases ([`connectors`], [`identities`], [`accounts`], [`operations`], [`conflicts`]) → core decides →
+//! `store`. The [`worker`] executes what the [`queue`] holds. Nothing else holds credentials or calls a target.
 //!
 //! Begin with [`queue`] (how an operation gets in) and [`worker`] (what becomes of it).
 
 pub mod accounts;
 pub mod audit;
+pub mod conflicts;
 pub mod connectors;
 pub mod crash;
 pub mod grpc;

@@ -11,6 +11,7 @@ use xavyo_wire::{
 use crate::{
     accounts::Accounts,
     audit::AuditLog,
+    conflicts::Conflicts,
     connectors::Connectors,
     crash,
     grpc::{
@@ -40,6 +41,7 @@ pub async fn start(settings: Settings, runtime: &mut Runtime) -> Result<Service,
     let nudge = Nudge::default();
     let operations =
         Operations::new(database.clone(), clock.clone(), vault.clone(), nudge.clone(), runtime.stop());
+    let conflicts = Conflicts::new(database.clone(), clock.clone(), nudge.clone());
     let connectors = Connectors::new(database.clone(), clock.clone(), vault, targets.clone());
     let automation = Automation::new(database.clone(), clock.clone(), programs);
     let identities = Identities::new(database.clone(), clock.clone(), automation, nudge.clone());
@@ -64,6 +66,9 @@ pub async fn start(settings: Settings, runtime: &mut Runtime) -> Result<Service,
             operations,
             tokens: tokens.clone(),
         }))
-        .add(pb::conflict_service_server::ConflictServiceServer::new(ConflictServer))
+        .add(pb::conflict_service_server::ConflictServiceServer::new(ConflictServer {
+            conflicts,
+            tokens: tokens.clone(),
+        }))
         .add(pb::audit_service_server::AuditServiceServer::new(AuditServer { audit, tokens })))
 }

@@ -1,16 +1,21 @@
 //! Against a real Postgres, with memory connectors in mode `enforce`.
 
-use chrono::TimeDelta;
+use std::collections::BTreeMap;
+
 use xavyo_core::{
     Reason,
     change::Change,
     connector::Mode,
-    operation::OperationType,
+    ids::ConnectorId,
     value::{Attributes, Value},
 };
 
 use super::*;
-use crate::testing::{Ground, caller, connector, person};
+use crate::{
+    accounts::{Kind, LinkAccount},
+    connectors::UpdateConnector,
+    testing::{Ground, caller, connector, person},
+};
 
 mod import;
 
@@ -24,6 +29,34 @@ fn update(identity: &Identity, edits: Vec<Edit>) -> UpdateIdentity {
 
 fn activity(identity: &Identity, active: bool) -> ChangeActivity {
     ChangeActivity { identity_id: identity.id, etag: None, active, reason: None, validate_only: false }
+}
+
+impl Ground {
+    /// Links the identity's account, and lets the connector follow identities from then on.
+    async fn link_and_enforce(&self, connector_id: ConnectorId, identity: &Identity, uid: &str) {
+        let kind = Kind { connector_id, object_class: "account".to_owned(), intent: "default".to_owned() };
+        let link = LinkAccount {
+            kind,
+            identity_id: identity.id,
+            external_uid: uid.to_owned(),
+            immutable_id: None,
+            reason: None,
+            cause: (CauseKind::Api, None),
+            request_id: None,
+        };
+        self.accounts.link(&self.caller, link).await.unwrap();
+        let enforce = UpdateConnector {
+            connector_id,
+            etag: None,
+            name: None,
+            mode: Some(Mode::Enforce),
+            settings: None,
+            object_types: None,
+            policies: None,
+            secrets: BTreeMap::new(),
+        };
+        self.connectors.update(&self.caller, enforce).await.unwrap();
+    }
 }
 
 /// What follows, one word an operation.
@@ -194,17 +227,44 @@ async fn a_taken_source_key_is_refused_and_a_stale_etag_too() {
 }
 
 #[tokio::test]
-async fn a_person_who_left_and_returned_is_enabled_behind_the_disable() {
+async fn a_person_who_left_and_returned_is_disabled_no_more() {
     let ground = Ground::lay().await;
-    let id = ground.connector("hr", Mode::Enforce, 1).await;
+    let id = ground.connector("hr", Mode::Manual, 1).await;
     let jane = ground.identity("user000000").await;
-    ground.clock.advance(TimeDelta::seconds(1));
+    ground.link_and_enforce(id, &jane, "user000000").await;
 
     let left = ground.identities.change_activity(&ground.caller, activity(&jane, false)).await.unwrap();
     let back = ground.identities.change_activity(&ground.caller, activity(&jane, true)).await.unwrap();
 
     assert_eq!(words(&left.operations), ["update account_state"]);
     assert_eq!(words(&back.operations), ["update account_state+department+mail"]);
-    assert_eq!(back.operations[0].connector_id, id);
-    assert_eq!(back.operations[0].operation_type, OperationType::Update);
+    let merged = back.operations[0].operation_id.unwrap();
+    let folded =
+        ground.count("operation_history where status = 'cancelled' and merged_into_operation_id is not null");
+    assert_eq!((folded.await, ground.count("operation").await), (1, 1), "newest wins: {merged}");
+}
+
+#[tokio::test]
+async fn who_left_before_the_account_was_made_gets_none() {
+    let ground = Ground::lay().await;
+    ground.connector("hr", Mode::Enforce, 0).await;
+    let jane = ground.identity("jane").await;
+    ground.identities.change_activity(&ground.caller, activity(&jane, false)).await.unwrap();
+    assert_eq!(ground.count("operation where operation_type = 'create'").await, 0);
+}
+
+#[tokio::test]
+async fn pending_automatic_updates_of_an_account_are_one() {
+    let ground = Ground::lay().await;
+    ground.connector("hr", Mode::Enforce, 0).await;
+    let jane = ground.identity("jane").await;
+    for (name, value) in [("mail", "1@x"), ("department", "Legal"), ("mail", "2@x")] {
+        let edits = vec![set(name, value)];
+        ground.identities.update(&ground.caller, update(&jane, edits)).await.unwrap();
+    }
+    let last = "operation where operation_type = 'update' and payload ->> 'mail' = '2@x'
+                and payload ->> 'department' = 'Legal'";
+    assert_eq!(ground.count(last).await, 1);
+    assert_eq!(ground.count("operation").await, 2, "the create, and one update");
+    assert_eq!(ground.count("conflict").await, 0);
 }

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     crash::{self, Point},
+    queue,
     store::{
         conflict::{self, NewConflict},
         connector::work::{self, Pair},
@@ -51,6 +52,8 @@ struct Batch {
     links: Vec<LinkChange>,
     conflicts: Vec<NewConflict>,
     deltas: Deltas,
+    /// Lanes whose first operation has come to stand still: what takes an account away goes past it.
+    stopped: Vec<LaneId>,
     /// Something waits for the target now.
     is_down: bool,
 }
@@ -78,8 +81,12 @@ pub async fn record(
             batch.gather(clock, worker, target, one, &foreign, now)?;
         }
         let is_down = batch.is_down;
+        let stopped = std::mem::take(&mut batch.stopped);
         write(&mut tx, clock, pair.tenant, target, batch, now).await?;
         let lanes: Vec<LaneId> = held.iter().map(|one| one.claim.lane).collect();
+        if !stopped.is_empty() {
+            queue::make_way(&mut tx, clock, pair.tenant, &stopped, now).await?;
+        }
         lane::refresh(&mut tx, pair.tenant, &lanes, now).await?;
         work::set_due(&mut tx, pair.tenant, &[pair.connector], now).await?;
         if is_down {
@@ -121,6 +128,9 @@ impl Batch {
             let tried = if is_foreign { &links::anothers(tried) } else { tried };
             let settled = decide(operation, tried, &policy, now);
             self.is_down |= settled.status == OperationStatus::AwaitingSystem;
+            if !settled.status.is_final() && settled.status != OperationStatus::AwaitingSystem {
+                self.stopped.push(claim.lane);
+            }
             self.attempts.push(attempt(claim, worker, operation, tried, &settled));
             self.log(claim, operation, tried, &settled)?;
             if let Outcome::Completed(completed) = &tried.outcome {
@@ -241,6 +251,7 @@ fn with_target(
         operation_b: operation.id,
         conflict_type,
         affected,
+        outcome: None,
         at: now,
     }
 }

@@ -14,6 +14,7 @@ use xavyo_runtime::db;
 use super::Engine;
 use crate::{
     crash::{self, Point},
+    queue,
     store::{
         connector::work::{self, Pair},
         lane::{self, ClaimedRange, Lane},
@@ -83,6 +84,7 @@ impl Engine {
         log::insert_attempts(tx, tenant, &written.attempts).await?;
         log::insert(tx, &self.clock, tenant, &written.moves).await?;
         statistics::insert(tx, &self.clock, tenant, &written.deltas).await?;
+        queue::make_way(tx, &self.clock, tenant, &ids, now).await?;
         lane::refresh(tx, tenant, &ids, now).await
     }
 }

@@ -1,5 +1,6 @@
 //! Imports.
 
+use chrono::TimeDelta;
 use futures::stream;
 use tokio_stream::StreamExt;
 use xavyo_core::{Reason, connector::Mode, error::Result, value::Value};

@@ -119,19 +119,18 @@ pub async fn lock(tx: &mut PgConnection, tenant: TenantId, lanes: &[LaneId]) -> 
     Ok(rows.into_iter().map(Lane::from).collect())
 }
 
-/// Takes places at the end of lanes that the caller has locked: (lane, operations appended).
-pub async fn append(tx: &mut PgConnection, tenant: TenantId, counts: &[(LaneId, i32)]) -> Result<()> {
-    let ids: Vec<Uuid> = counts.iter().map(|(lane, _)| lane.0).collect();
-    let added: Vec<i32> = counts.iter().map(|(_, count)| *count).collect();
+/// Takes places at the end of lanes that the caller has locked: (lane, how many).
+pub async fn take_places(tx: &mut PgConnection, tenant: TenantId, taken: &[(LaneId, i64)]) -> Result<()> {
+    let ids: Vec<Uuid> = taken.iter().map(|(lane, _)| lane.0).collect();
+    let counts: Vec<i64> = taken.iter().map(|(_, count)| *count).collect();
     sqlx::query!(
         "update lane
-            set next_sequence = next_sequence + added.n,
-                length = length + added.n
-           from unnest($2::uuid[], $3::int[]) as added(id, n)
-          where lane.tenant_id = $1 and lane.id = any($2) and lane.id = added.id",
+            set next_sequence = next_sequence + taken.n
+           from unnest($2::uuid[], $3::bigint[]) as taken(id, n)
+          where lane.tenant_id = $1 and lane.id = any($2) and lane.id = taken.id and taken.n > 0",
         tenant.0,
         &ids,
-        &added,
+        &counts,
     )
     .execute(tx)
     .await

@@ -2,6 +2,7 @@
 //!
 //! Final operations leave for the history: see [`super::history`].
 
+mod change;
 pub mod dead_letter;
 pub mod feed;
 pub mod history;
@@ -22,6 +23,8 @@ use xavyo_core::{
     operation::{HoldReason, Operation, OperationStatus, OperationType, Precondition},
 };
 use xavyo_runtime::db;
+
+pub use change::{Changed, of_lanes, of_lanes_with_leaves, save_changed};
 
 use self::row::OperationRow;
 

@@ -21,14 +21,46 @@ const MAX_ITERATION: u32 = 99;
 
 impl Attempt<'_> {
     pub(super) async fn create(&self) -> Result<Completed, Stop> {
+        if self.operation.overtaken {
+            return self.read_back().await;
+        }
         self.check_allowed("create", |allowed| allowed.create)?;
-        if let Some(link) = self.link
-            && let Some(account) = self.read(&link.account).await?
-        {
-            return Ok(present("the account exists and is linked", account.key(), None));
+        if let Some(linked) = self.linked().await? {
+            return Ok(linked);
         }
         self.check_premise(None)?;
         self.create_unlinked().await
+    }
+
+    async fn linked(&self) -> Result<Option<Completed>, Stop> {
+        let Some(link) = self.link else { return Ok(None) };
+        let account = self.read(&link.account).await?;
+        Ok(account.map(|account| present("the account exists and is linked", account.key(), None)))
+    }
+
+    /// What takes the account away waits behind: nothing is sent any more, but what was made before is found and named.
+    async fn read_back(&self) -> Result<Completed, Stop> {
+        if let Some(linked) = self.linked().await? {
+            return Ok(linked);
+        }
+        let attributes = self.initial_attributes()?;
+        let mut tried: Option<String> = None;
+        for iteration in 0..=MAX_ITERATION {
+            let external_uid = self.name(iteration)?;
+            if tried.as_ref() == Some(&external_uid) {
+                break;
+            }
+            match self.read_by_name(&external_uid).await? {
+                Some(existing) if self.is_ours(&existing, &attributes)? => {
+                    return Ok(present("found as an earlier attempt left it", existing.key(), None));
+                }
+                Some(_) => tried = Some(external_uid),
+                // A free name was given to nobody, and none after it was tried.
+                None => break,
+            }
+        }
+        let gone = "it made no account before a later delete or disable overtook it";
+        Err(Stop::With(Outcome::PremiseGone(gone.to_owned())))
     }
 
     /// Creates the account under the first name that is free, or adopts the one that has it.

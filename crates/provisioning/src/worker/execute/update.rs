@@ -128,22 +128,21 @@ impl Attempt<'_> {
         Ok(comparison::changes_towards(program, &expected, actual))
     }
 
-    /// The account to update is gone: it is created again if the identity should have it, else there is nothing to do.
+    /// The account to update is gone: it is created again if the identity should have it, else there is nothing to do. A
+    /// disable finds nothing to disable: nobody gets a disabled account by leaving.
     async fn without_account(&self) -> Result<Completed, Stop> {
         if self.has_premise() {
             return Err(premise_gone());
         }
-        let Some(identity) = self.identity else {
-            return Ok(Completed { message: "the account is gone".to_owned(), effect: Effect::Gone });
-        };
+        let gone = || Ok(Completed { message: "the account is gone".to_owned(), effect: Effect::Gone });
+        let leaves = self.operation.wanted_state() == Some(AccountState::Disabled);
+        let Some(identity) = self.identity.filter(|_| !leaves) else { return gone() };
         match self.program()?.scope(identity) {
             Evaluation::In => {
                 self.check_allowed("create", |allowed| allowed.create)?;
                 self.create_unlinked().await
             }
-            Evaluation::Out => {
-                Ok(Completed { message: "the account is gone".to_owned(), effect: Effect::Gone })
-            }
+            Evaluation::Out => gone(),
             Evaluation::Unknown(error) => Err(refused("SCOPE_UNKNOWN", error)),
         }
     }

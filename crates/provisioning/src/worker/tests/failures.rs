@@ -36,6 +36,7 @@ async fn exhausted_retries_make_a_dead_letter_q12() {
 async fn a_dead_letter_holds_its_account_until_it_is_resolved() {
     let bench = Bench::failing(&[("create", "refused", 1)]).await;
     let dead = bench.create("ann").await;
+    bench.drain().await;
     let behind = bench.create("ann").await;
     bench.drain().await;
     assert_eq!(bench.status(dead).await, OperationStatus::DeadLetter);
@@ -54,6 +55,7 @@ async fn a_connector_may_let_followers_pass_a_dead_letter() {
     let bench =
         Bench::with(settings, |connector| connector.policies.on_dead_letter = OnDeadLetter::Continue).await;
     bench.create("ann").await;
+    bench.drain().await;
     let behind = bench.create("ann").await;
     bench.drain().await;
     assert_eq!(bench.status(behind).await, OperationStatus::Completed);

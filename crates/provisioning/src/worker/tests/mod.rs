@@ -1,8 +1,10 @@
 //! The engine, stepped by hand on a real Postgres, against the memory target. The judge is the ledger that the target
 //! itself keeps. Time is moved by hand.
 
+mod conflicts;
 mod crashes;
 mod failures;
+mod leaves;
 mod order;
 mod outages;
 mod premises;
@@ -19,6 +21,7 @@ use xavyo_connectors::{
 };
 use xavyo_core::{
     change::{Change, Changes},
+    conflict::{ConflictRule, ConflictType},
     connector::{Connector, MemoryFault, MemorySettings, Mode, ObjectType, Policies, Settings},
     identity::Identity,
     ids::{ConnectorId, IdentityId, OperationId, SubjectId, TenantId},
@@ -241,6 +244,8 @@ fn connector_over(clock: &Clock, settings: MemorySettings) -> Connector {
     let now = clock.now();
     let mut policies = Policies::default();
     policies.allowed_actions.delete = true;
+    // Updates follow each other here, whatever they write: what contradicts has tests of its own.
+    policies.conflicts.insert(ConflictType::ConcurrentUpdate, ConflictRule::Applied);
     Connector {
         id: ConnectorId(clock.new_id()),
         name: "bench".to_owned(),

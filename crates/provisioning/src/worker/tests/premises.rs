@@ -5,7 +5,7 @@ use xavyo_core::operation::Precondition;
 use super::*;
 
 impl Bench {
-    fn immutable_id(&self, uid: &str) -> String {
+    pub(super) fn immutable_id(&self, uid: &str) -> String {
         let entries = memory::ledger(&self.store, None).unwrap();
         let created =
             entries.iter().find(|entry| entry.external_uid == uid && entry.after.is_some()).unwrap();
@@ -15,7 +15,7 @@ impl Bench {
             .to_owned()
     }
 
-    fn delete_of(&self, uid: &str, immutable_id: String) -> CreateOperation {
+    pub(super) fn delete_of(&self, uid: &str, immutable_id: String) -> CreateOperation {
         CreateOperation {
             precondition: Some(Precondition { immutable_id: Some(immutable_id), ..Precondition::default() }),
             ..self.command(OperationType::Delete, uid, Changes::new())
@@ -53,6 +53,7 @@ async fn an_account_that_got_anothers_name_is_not_deleted_fault_4() {
 async fn an_unlinked_account_is_not_deleted_by_its_name_alone_fault_4() {
     let bench = Bench::new().await;
     bench.create("ann").await;
+    bench.drain().await;
     let id = bench.delete("ann").await;
     bench.drain().await;
     assert_eq!(bench.error_code(id).await.as_deref(), Some("NO_IMMUTABLE_ID"));
