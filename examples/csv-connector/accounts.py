@@ -25,6 +25,8 @@ from dataclasses import dataclass, field, replace
 
 LOGIN, ID, ENABLED = FIXED = ("login", "id", "enabled")
 MANY = "[]"
+# The contract's longest value, in bytes.
+LONGEST = 65_536
 
 csv.field_size_limit(16 * 1024 * 1024)
 
@@ -95,8 +97,8 @@ class Table:
             self.check(attribute)
             if len(many) > 1 and not self.attributes[attribute]:
                 raise Invalid(f"{attribute} holds one value")
-            if any(value == "" or "\0" in value for value in many):
-                raise Invalid(f"{attribute}: neither an empty text nor U+0000 can stand in a cell")
+            if any(value == "" or "\0" in value or len(value.encode()) > LONGEST for value in many):
+                raise Invalid(f"{attribute}: a value has 1 to {LONGEST} bytes, and no U+0000")
         return {attribute: many for attribute, many in values.items() if many}
 
 

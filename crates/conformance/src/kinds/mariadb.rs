@@ -28,6 +28,11 @@ impl MariadbTable {
         Ok(Self { server, database })
     }
 
+    /// Where the target's tables are: what a test does there, it does past the connector.
+    pub fn database(&self) -> &TargetDatabase {
+        &self.database
+    }
+
     fn settings(&self, table: String) -> SqlSettings {
         SqlSettings {
             dialect: SqlDialect::Mysql,
@@ -54,7 +59,7 @@ impl Kind for MariadbTable {
     }
 
     async fn place(&self) -> Result<Place> {
-        // A name that needs its quotes, and a collation in which no two texts are equal.
+        // A name that needs its quotes, and a collation that tells neither cases nor trailing spaces apart.
         let table = unique("People `");
         let statement = format!(
             "create table `{}` (
@@ -64,7 +69,7 @@ impl Kind for MariadbTable {
                `groups` json,
                blocked boolean not null default false,
                version bigint not null default 1
-             ) character set utf8mb4 collate utf8mb4_nopad_bin",
+             ) character set utf8mb4 collate utf8mb4_general_ci",
             table.replace('`', "``"),
         );
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&self.database.pool().await?).await?;

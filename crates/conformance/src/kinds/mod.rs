@@ -6,6 +6,8 @@ pub mod directory;
 mod mariadb;
 mod memory;
 pub mod postgres;
+mod statements;
+mod remote;
 
 use std::sync::Arc;
 
@@ -21,6 +23,8 @@ pub use directory::Directory;
 pub use mariadb::MariadbTable;
 pub use memory::Memory;
 pub use postgres::PostgresTable;
+pub use statements::Statements;
+pub use remote::Remote;
 
 /// Targets of one kind, on a server that lives as long as this does.
 #[async_trait]
@@ -39,6 +43,16 @@ pub const ALL: &[(&str, Start)] = &[
     ("memory", || Box::pin(async { Ok(Arc::new(Memory) as Arc<dyn Kind>) })),
     ("postgres", || Box::pin(async { Ok(Arc::new(PostgresTable::start().await?) as Arc<dyn Kind>) })),
     ("mariadb", || Box::pin(async { Ok(Arc::new(MariadbTable::start().await?) as Arc<dyn Kind>) })),
+    ("remote", || Box::pin(async { Ok(Arc::new(Remote::start().await?) as Arc<dyn Kind>) })),
+    ("remote-mtls", || {
+        Box::pin(async { Ok(Arc::new(Remote::start_with_mutual_tls().await?) as Arc<dyn Kind>) })
+    }),
+    ("postgres-statements", || {
+        Box::pin(async { Ok(Arc::new(Statements::Postgres(PostgresTable::start().await?)) as Arc<dyn Kind>) })
+    }),
+    ("mariadb-statements", || {
+        Box::pin(async { Ok(Arc::new(Statements::Mariadb(MariadbTable::start().await?)) as Arc<dyn Kind>) })
+    }),
     ("ldap", || directory("ldap", LdapTls::None)),
     ("ldap-starttls", || directory("ldap-starttls", LdapTls::StartTls)),
     ("ldaps", || directory("ldaps", LdapTls::Ldaps)),
