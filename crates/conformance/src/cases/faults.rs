@@ -36,7 +36,10 @@ pub async fn bad_credentials_are_told_from_everything_else(target: &Target) -> R
         Settings::Ldap(_) | Settings::Scim(_) | Settings::Remote(_) => {}
     }
     let wrong = ["bind_password", "password", "bearer_token"].map(|field| (field, "wrong-Pa55word"));
-    let connector = target.with_secrets(&Secrets::from_iter(wrong), &settings)?;
+    // What else there is, a certificate's key say, stays good.
+    let mut secrets = target.place.secrets.clone();
+    secrets.0.extend(Secrets::from_iter(wrong).0);
+    let connector = target.with_secrets(&secrets, &settings)?;
     let key = AccountKey { external_uid: "ada".into(), immutable_id: None };
 
     let failure = failed(connector.get(target.class(), &key, &[]).await, FailureKind::BadCredentials)?;
