@@ -182,6 +182,40 @@ async fn what_is_no_filter_of_the_log_is_refused_by_its_name() {
     }
 }
 
+async fn verify(world: &World, request: pp::VerifyAuditRequest) -> pp::VerifyAuditResponse {
+    world.as_role("auditor").audit.verify_audit(request).await.unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn the_log_is_sealed_soon_and_verifies() {
+    let world = World::new().await;
+    assert!(verify(&world, pp::VerifyAuditRequest::default()).await.intact, "an empty log");
+    world.connector(|_| {}).await;
+    world.person("ann", "ann@x", "clerk").await;
+    let sealed = async {
+        loop {
+            let verdict = verify(&world, pp::VerifyAuditRequest::default()).await;
+            if verdict.unsealed == 0 {
+                return verdict;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let verdict = tokio::time::timeout(std::time::Duration::from_secs(20), sealed).await.unwrap();
+    assert_eq!((verdict.intact, verdict.verified, verdict.first_broken_id), (true, 2, None));
+    let all = pp::ListAuditEventsRequest::default();
+    let events = world.admin.audit.clone().list_audit_events(all).await.unwrap().into_inner().events;
+    assert_eq!((events[0].previous_hash.as_ref(), events[1].previous_hash.as_ref()), (events[1].hash.as_ref(), Some(&vec![0; 32])));
+}
+
+#[tokio::test]
+async fn a_range_that_ends_before_it_begins_is_refused() {
+    let world = World::new().await;
+    let at = |seconds| Some(Timestamp { seconds, nanos: 0 });
+    let inverted = pp::VerifyAuditRequest { from: at(2), until: at(1) };
+    assert_eq!(refused(world.admin.audit.clone().verify_audit(inverted).await).fields, ["from"]);
+}
+
 /// The connector's actions, oldest first: type, result, and whether it was a dry run.
 async fn actions(world: &World, connector: &str) -> Vec<(String, String, bool)> {
     let request = pr::ListActionsRequest { connector_id: Some(connector.to_owned()), ..Default::default() };

@@ -89,6 +89,8 @@ reasons! {
     Superseded "SUPERSEDED" FailedPrecondition,
     /// The read of the target or of the expected side was not provably complete.
     IncompleteRead "INCOMPLETE_READ" FailedPrecondition,
+    /// The master key that wraps the connector's secrets is not in the file: nothing opens until it is back.
+    KeyLost "KEY_LOST" FailedPrecondition,
     /// The target refused the call for good.
     TargetRefused "TARGET_REFUSED" FailedPrecondition,
     /// The etag is not the resource's current one.

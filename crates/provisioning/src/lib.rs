@@ -17,6 +17,7 @@ pub mod operations;
 pub mod paging;
 pub mod programs;
 pub mod queue;
+pub mod retention;
 pub mod secrets;
 mod settings;
 mod start;

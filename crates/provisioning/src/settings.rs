@@ -2,9 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use chrono::TimeDelta;
 use xavyo_connectors::Options;
 
-use crate::worker::Limits;
+use crate::{retention::Kept, worker::Limits};
 
 /// `XAVYO_*` environment variables, or flags of the same names.
 #[derive(Clone, Debug, clap::Args)]
@@ -36,6 +37,14 @@ pub struct Settings {
     /// Milliseconds between two looks for work; enqueueing here cuts the pause short.
     #[arg(long, env = "XAVYO_POLL_MILLISECONDS", default_value_t = 200)]
     pub poll_milliseconds: u64,
+
+    /// Days that ended operations are kept, with their attempts and logs; 0 = for ever. They go by the week.
+    #[arg(long, env = "XAVYO_HISTORY_DAYS", default_value_t = 400)]
+    pub history_days: u32,
+
+    /// Days that events of links which exist no more are kept; 0 = for ever.
+    #[arg(long, env = "XAVYO_LINK_EVENT_DAYS", default_value_t = 3_650)]
+    pub link_event_days: u32,
 }
 
 impl Settings {
@@ -48,6 +57,11 @@ impl Settings {
             allow_sockets: self.allow_sockets,
             ..Options::default()
         }
+    }
+
+    pub fn kept(&self) -> Kept {
+        let days = |days: u32| (days > 0).then(|| TimeDelta::days(days.into()));
+        Kept { history: days(self.history_days), link_events: days(self.link_event_days) }
     }
 
     pub fn worker_limits(&self) -> Limits {

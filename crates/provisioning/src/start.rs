@@ -1,5 +1,6 @@
 //! Opening the service: what it needs, its worker, its gRPC services.
 
+use xavyo_core::chain::Chain;
 use xavyo_runtime::{Runtime, Service, StartError};
 use xavyo_wire::{
     descriptor,
@@ -10,7 +11,7 @@ use xavyo_wire::{
 
 use crate::{
     accounts::Accounts,
-    audit::AuditLog,
+    audit::{AuditLog, sealer::Sealer},
     conflicts::Conflicts,
     connectors::Connectors,
     crash,
@@ -21,6 +22,7 @@ use crate::{
     identities::{Identities, automation::Automation},
     operations::Operations,
     programs::Programs,
+    retention::Retention,
     secrets::Vault,
     settings::Settings,
     targets::Targets,
@@ -46,7 +48,12 @@ pub async fn start(settings: Settings, runtime: &mut Runtime) -> Result<Service,
     let automation = Automation::new(database.clone(), clock.clone(), programs);
     let identities = Identities::new(database.clone(), clock.clone(), automation, nudge.clone());
     let accounts = Accounts::new(database.clone(), clock.clone(), targets.clone());
-    let audit = AuditLog::new(database.clone());
+    let chain = Chain::new(runtime.keys.derive("xavyo provisioning audit chain v1"));
+    let sealer = Sealer { database: database.clone(), chain: chain.clone() };
+    runtime.tasks.spawn("audit sealer", |stop| sealer.run(stop));
+    let audit = AuditLog::new(database.clone(), chain);
+    let retention = Retention::new(database.clone(), clock.clone(), settings.kept());
+    runtime.tasks.spawn("retention", |stop| retention.run(stop));
     Engine::new(database, clock, targets, nudge, settings.worker_limits()).start(&mut runtime.tasks);
     Ok(Service::new(status)
         .describe(descriptor::PROVISIONING)

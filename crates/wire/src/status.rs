@@ -35,6 +35,7 @@ const FACTS: &[&str] = &[
     "event",
     "field",
     "from",
+    "key_id",
     "kind",
     "limit",
     "mode",

@@ -58,12 +58,12 @@ fn update(connector: &str, password: &str) -> pp::CreateOperationRequest {
     }
 }
 
-/// The passwords that the target was told, in its order.
+/// The passwords that the target took, in its order.
 fn told(journal: &std::path::Path) -> Vec<String> {
     let text = std::fs::read_to_string(journal).unwrap();
     let entries = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let passwords = entries.filter_map(|entry| Some(entry["attributes"]["password"].as_str()?.to_owned()));
-    passwords.collect()
+    let taken = entries.filter(|entry| entry["outcome"] == "applied");
+    taken.filter_map(|entry| Some(entry["attributes"]["password"].as_str()?.to_owned())).collect()
 }
 
 fn password_in(operation: &pp::ProvisioningOperation) -> String {

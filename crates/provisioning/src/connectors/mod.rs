@@ -7,6 +7,7 @@ mod check;
 mod create;
 mod health;
 mod pause;
+mod rotate;
 mod update;
 mod validation;
 
@@ -32,6 +33,7 @@ pub use check::Check;
 pub use create::CreateConnector;
 pub use health::{Health, HealthState};
 pub use pause::PauseConnector;
+pub use rotate::Rotated;
 pub use update::UpdateConnector;
 
 use crate::{

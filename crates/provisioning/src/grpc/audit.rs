@@ -9,14 +9,17 @@ use xavyo_wire::{
     json, limits,
     page::{Page, Tokens},
     pb::provisioning as pb,
-    status::{not_implemented, status},
+    status::status,
     time,
 };
 
 use crate::{
-    audit::{AuditLog, ListEvents},
+    audit::{AuditLog, ListEvents, Verdict},
     paging::Listed,
-    store::audit::{Event, Filter},
+    store::{
+        audit::{Event, Filter},
+        audit_seal::Range,
+    },
 };
 
 #[derive(Debug)]
@@ -41,8 +44,14 @@ impl pb::audit_service_server::AuditService for AuditServer {
         Ok(Response::new(list_to_pb(&self.tokens, &page, listed)))
     }
 
-    async fn verify_audit(&self, _: Request<pb::VerifyAuditRequest>) -> Answer<pb::VerifyAuditResponse> {
-        Err(not_implemented("AuditService/VerifyAudit"))
+    async fn verify_audit(
+        &self,
+        request: Request<pb::VerifyAuditRequest>,
+    ) -> Answer<pb::VerifyAuditResponse> {
+        let caller = Caller::of(&request).map_err(status)?;
+        let range = range_of_pb(request.into_inner()).map_err(status)?;
+        let verdict = self.audit.verify(&caller, range).await.map_err(status)?;
+        Ok(Response::new(verdict_to_pb(verdict)))
     }
 }
 
@@ -60,6 +69,21 @@ fn list_of_pb(request: pb::ListAuditEventsRequest, page: &Page<Uuid>) -> Result<
     let command =
         ListEvents { filter, after: page.after, page_size: page.size, count_total: page.count_total };
     fields.finish(command)
+}
+
+fn range_of_pb(request: pb::VerifyAuditRequest) -> Result<Range> {
+    let mut fields = Fields::default();
+    let range = Range { from: fields.time("from", request.from), until: fields.time("until", request.until) };
+    fields.finish(range)
+}
+
+fn verdict_to_pb(verdict: Verdict) -> pb::VerifyAuditResponse {
+    pb::VerifyAuditResponse {
+        intact: verdict.first_broken.is_none(),
+        verified: verdict.verified,
+        unsealed: verdict.unsealed,
+        first_broken_id: verdict.first_broken.map(|id| id.to_string()),
+    }
 }
 
 fn list_to_pb(tokens: &Tokens, page: &Page<Uuid>, listed: Listed<Event>) -> pb::ListAuditEventsResponse {

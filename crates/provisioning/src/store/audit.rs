@@ -72,10 +72,14 @@ pub async fn insert_asked(
     request_id: Option<Uuid>,
 ) -> Result<()> {
     sqlx::query!(
-        "insert into audit_event (
-             tenant_id, id, at, subject, method, resource_type, resource_id, connector_id, details, reason, trace_id,
-             request_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        "with made as (
+             insert into audit_event (
+                 tenant_id, id, at, subject, method, resource_type, resource_id, connector_id, details, reason,
+                 trace_id, request_id)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12))
+         -- the sealer looks there
+         insert into audit_unsealed (tenant_id, audit_event_id)
+         values ($1, $2)",
         caller.tenant.0,
         clock.new_id(),
         clock.now(),

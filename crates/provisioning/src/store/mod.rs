@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod audit;
+pub mod audit_seal;
 pub mod conflict;
 pub mod connector;
 pub mod identity;

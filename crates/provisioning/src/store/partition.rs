@@ -1,7 +1,9 @@
-//! Partitions of the history, made ahead. The program owns no table: a function of the owner's makes them.
+//! Partitions of the history, made ahead, and dropped when nobody needs them. The program owns no table: functions of the
+//! owner's do it.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use uuid::Uuid;
 use xavyo_core::error::Result;
 use xavyo_runtime::db;
 
@@ -16,4 +18,14 @@ pub async fn ensure(
         .await
         .map_err(db::failed)?;
     Ok(made.unwrap_or(0))
+}
+
+/// Drops the weeks of history that ended before `before`, unless an operation that is not final, `oldest` being the
+/// oldest of all tenants, was created in them or before. Returns how many. CONTENDED where others use them just now.
+pub async fn drop_old(connection: &mut PgConnection, before: DateTime<Utc>, oldest: Uuid) -> Result<i32> {
+    let dropped = sqlx::query_scalar!("select drop_history($1, $2)", before, oldest)
+        .fetch_one(connection)
+        .await
+        .map_err(db::failed)?;
+    Ok(dropped.unwrap_or(0))
 }

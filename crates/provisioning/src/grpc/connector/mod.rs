@@ -132,8 +132,11 @@ impl pb::connector_service_server::ConnectorService for ConnectorServer {
 
     async fn rotate_secrets(
         &self,
-        _: Request<pb::RotateSecretsRequest>,
+        request: Request<pb::RotateSecretsRequest>,
     ) -> Answer<pb::RotateSecretsResponse> {
-        Err(not_implemented("ConnectorService/RotateSecrets"))
+        let caller = Caller::of(&request).map_err(status)?;
+        let id = parse::rotate(&request.into_inner()).map_err(status)?;
+        let rotated = self.connectors.rotate_secrets(&caller, id).await.map_err(status)?;
+        Ok(Response::new(pb::RotateSecretsResponse { rotated: rotated.connectors, key_id: rotated.key_id }))
     }
 }

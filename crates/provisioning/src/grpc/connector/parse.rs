@@ -109,6 +109,12 @@ pub(super) fn pause(request: pb::PauseConnectorRequest) -> Result<PauseConnector
     fields.finish(command)
 }
 
+pub(super) fn rotate(request: &pb::RotateSecretsRequest) -> Result<Option<ConnectorId>> {
+    let mut fields = Fields::default();
+    let id = fields.optional_id("connector_id", request.connector_id.as_deref());
+    fields.finish(id)
+}
+
 fn secrets(fields: &mut Fields, secrets: Option<pb::ConnectorSecrets>) -> GivenSecrets {
     let given = secrets_of_pb(fields, secrets);
     given.into_iter().map(|(field, secret)| (field.to_owned(), secret.into())).collect()

@@ -67,6 +67,68 @@ pub async fn find_key(
     .map_err(db::failed)
 }
 
+/// The connectors of a tenant that have a data key; deleted ones too. Up to `limit` after `after`, in id order.
+pub async fn with_key(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    after: Option<ConnectorId>,
+    limit: i64,
+) -> Result<Vec<ConnectorId>> {
+    let ids = sqlx::query_scalar!(
+        "select connector_id
+           from connector_key
+          where tenant_id = $1 and ($2::uuid is null or connector_id > $2)
+          order by connector_id
+          limit $3",
+        tenant.0,
+        after.map(|id| id.0),
+        limit,
+    );
+    Ok(ids.fetch_all(tx).await.map_err(db::failed)?.into_iter().map(ConnectorId).collect())
+}
+
+/// The wrapped key, locked: nobody wraps it anew meanwhile.
+pub async fn lock_key(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    connector: ConnectorId,
+) -> Result<Option<WrappedKey>> {
+    sqlx::query_as!(
+        WrappedKey,
+        "select master_key_id, wrapped
+           from connector_key
+          where tenant_id = $1 and connector_id = $2
+            for no key update",
+        tenant.0,
+        connector.0,
+    )
+    .fetch_optional(tx)
+    .await
+    .map_err(db::failed)
+}
+
+/// Replaces the wrapping of a key that the caller has locked; the key itself stays, and what it seals.
+pub async fn save_key(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    connector: ConnectorId,
+    key: &WrappedKey,
+) -> Result<()> {
+    sqlx::query!(
+        "update connector_key
+            set master_key_id = $3, wrapped = $4
+          where tenant_id = $1 and connector_id = $2",
+        tenant.0,
+        connector.0,
+        key.master_key_id,
+        key.wrapped,
+    )
+    .execute(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(())
+}
+
 /// Puts secrets in the place of those of the same fields; others stay.
 pub async fn put(
     tx: &mut PgConnection,

@@ -1,5 +1,6 @@
 //! The history of links: what explains an account long after.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 use xavyo_core::{
@@ -101,4 +102,27 @@ pub async fn insert_events(
     .await
     .map_err(db::failed)?;
     Ok(())
+}
+
+/// Forgets up to `limit` events from before `before` of links that exist no more. Returns how many.
+pub async fn forget_events(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<i64> {
+    let forgotten = sqlx::query!(
+        "delete from link_event
+          where tenant_id = $1
+            and id in (select id
+                         from link_event event
+                        where tenant_id = $1 and at < $2
+                          and not exists (select from link where link.tenant_id = $1 and link.id = event.link_id)
+                        limit $3)",
+        tenant.0,
+        before,
+        limit,
+    );
+    let forgotten = forgotten.execute(tx).await.map_err(db::failed)?.rows_affected();
+    Ok(i64::try_from(forgotten).unwrap_or(i64::MAX))
 }

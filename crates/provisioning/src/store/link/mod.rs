@@ -21,7 +21,7 @@ use xavyo_core::{
 use xavyo_runtime::db;
 
 pub use change::{LinkUpsert, Renaming, delete_all, insert, rename, save_all, save_deprovision_due};
-pub use event::{LinkEvent, insert_events};
+pub use event::{LinkEvent, forget_events, insert_events};
 
 /// What a list shows; an absent part filters nothing.
 #[derive(Clone, Debug, Default)]

@@ -353,3 +353,10 @@ pub async fn find_live(
     .map_err(db::failed)?;
     Ok(found.map(OperationId))
 }
+
+/// The oldest operation that is not final.
+pub async fn oldest(tx: &mut PgConnection, tenant: TenantId) -> Result<Option<OperationId>> {
+    let id =
+        sqlx::query_scalar!("select id from operation where tenant_id = $1 order by id limit 1", tenant.0);
+    Ok(id.fetch_optional(tx).await.map_err(db::failed)?.map(OperationId))
+}

@@ -128,6 +128,30 @@ pub async fn fold(tx: &mut PgConnection, tenant: TenantId, limit: i64) -> Result
     .map_err(db::failed)
 }
 
+/// Merges the hours before `before` into one count for all: nobody asks for them by the hour any more.
+pub async fn merge_hours(tx: &mut PgConnection, tenant: TenantId, before: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "with old as (
+             delete from operation_count
+              where tenant_id = $1 and period > 'epoch' and period < $2
+          returning connector_id, status, n, seconds)
+         insert into operation_count (tenant_id, connector_id, status, period, n, seconds)
+         select $1, connector_id, status, 'epoch', sum(n)::bigint, sum(seconds)
+           from old
+          group by connector_id, status
+          order by connector_id, status
+         on conflict (tenant_id, connector_id, status, period) do update
+            set n = operation_count.n + excluded.n,
+                seconds = operation_count.seconds + excluded.seconds",
+        tenant.0,
+        before,
+    )
+    .execute(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(())
+}
+
 /// A count by stored status.
 #[derive(Clone, Debug, FromRow)]
 pub struct Count {

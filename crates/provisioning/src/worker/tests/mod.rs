@@ -8,6 +8,7 @@ mod leaves;
 mod order;
 mod outages;
 mod premises;
+mod retention;
 mod standing;
 
 use std::sync::atomic::{AtomicU32, Ordering};

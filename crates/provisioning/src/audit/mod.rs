@@ -1,8 +1,16 @@
-//! What can be asked of the audit log. Rows get there in the transactions that they record, and are never changed.
+//! What can be asked of the audit log. Rows get there in the transactions that they record, and are never changed;
+//! [`sealer`] chains them a moment later, [`verify`] walks along the chain.
+
+pub mod sealer;
+#[cfg(test)]
+mod tests;
+mod verify;
 
 use uuid::Uuid;
-use xavyo_core::error::Result;
+use xavyo_core::{chain::Chain, error::Result};
 use xavyo_runtime::{Caller, Database, db};
+
+pub use verify::Verdict;
 
 use crate::{
     paging::{self, Listed, MOST_COUNTED},
@@ -13,6 +21,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct AuditLog {
     database: Database,
+    chain: Chain,
 }
 
 /// Which events to list.
@@ -25,8 +34,8 @@ pub struct ListEvents {
 }
 
 impl AuditLog {
-    pub fn new(database: Database) -> Self {
-        Self { database }
+    pub fn new(database: Database, chain: Chain) -> Self {
+        Self { database, chain }
     }
 
     /// Newest first.
