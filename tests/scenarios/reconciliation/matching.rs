@@ -257,3 +257,83 @@ async fn values_that_are_not_ours_are_neither_compared_nor_removed() {
 
     assert!(found(&world, &connector).await.is_empty(), "the club is nobody's business");
 }
+
+#[tokio::test]
+async fn an_orphan_is_disabled_and_stays_one() {
+    let world = World::new().await;
+    let table = Table::new(&world, |_| {}).await;
+    table.sql("insert into account (login, mail) values ('stray', 'stray@x')").await;
+    let all = found(&world, &table.connector).await;
+    let result = remediate(&world, of_type(&all, Type::Orphan), Action::Update).await;
+    assert!(result.success, "{result:?}");
+    let enabled: bool = sqlx::query_scalar("select enabled from account").fetch_one(&table.pool).await.unwrap();
+    assert!(!enabled);
+    assert_eq!(of_type(&found(&world, &table.connector).await, Type::Orphan).external_uid(), "stray");
+}
+
+#[tokio::test]
+async fn one_pair_of_a_collision_is_linked_and_what_differs_is_pushed() {
+    let world = World::new().await;
+    let connector = world.connector(|_| {}).await;
+    let person = world.person("ann", "ann@x", "clerk").await;
+    world.stray(&connector, "one", "ann@x", "ghost").await;
+    world.stray(&connector, "other", "ann@x", "clerk").await;
+    let all = found(&world, &connector).await;
+    let request = pr::RemediateDiscrepancyRequest {
+        discrepancy_id: of_type(&all, Type::Collision).id.clone(),
+        action: Action::Link.into(),
+        identity_id: Some(person.clone()),
+        external_uid: Some("one".to_owned()),
+        ..pr::RemediateDiscrepancyRequest::default()
+    };
+    let answer = world.admin.discrepancies.clone().remediate_discrepancy(request).await.unwrap();
+    assert!(answer.into_inner().result.unwrap().success);
+
+    let left = found(&world, &connector).await;
+
+    let collision = of_type(&left, Type::Collision);
+    assert_eq!((left.len(), collision.candidates.len()), (1, 1), "one resembles her who has hers: {left:#?}");
+    assert_eq!(collision.candidates[0].external_uid, "other");
+}
+
+#[tokio::test]
+async fn who_has_lost_an_account_is_inactivated_instead() {
+    let world = World::new().await;
+    let table = Table::new(&world, |_| {}).await;
+    let person = table.person(&world, "ann").await;
+    table.sql("delete from account").await;
+    table.sql("insert into account (login, mail) values ('another', 'another@x')").await;
+    let all = found(&world, &table.connector).await;
+    let deleted = of_type(&all, Type::Deleted);
+    assert_eq!((deleted.identity_id(), deleted.suggested_action()), (person.as_str(), Action::Create));
+
+    let result = remediate(&world, deleted, Action::InactivateIdentity).await;
+
+    assert!(result.success, "{result:?}");
+    let left = found(&world, &table.connector).await;
+    let deleted = of_type(&left, Type::Deleted);
+    assert_eq!(deleted.suggested_action(), Action::Unlink, "nobody who left gets an account again");
+}
+
+#[tokio::test]
+async fn a_policy_enables_only_what_we_disabled() {
+    let world = World::new().await;
+    let table = Table::new(&world, |request| {
+        let update = pp::RemediationPolicy {
+            action: Action::Update.into(),
+            direction: common::RemediationDirection::XavyoToTarget.into(),
+        };
+        request.policies.as_mut().unwrap().remediation.insert("mismatch".to_owned(), update);
+    })
+    .await;
+    table.person(&world, "ann").await;
+    found(&world, &table.connector).await;
+    table.sql("update account set enabled = false").await;
+
+    let all = found(&world, &table.connector).await;
+
+    let state = of_type(&all, Type::Mismatch);
+    assert_eq!((state.attribute_name(), state.planned_action), ("account_state", None));
+    let result = remediate(&world, state, Action::Update).await;
+    assert!(result.success, "a person may: {result:?}");
+}

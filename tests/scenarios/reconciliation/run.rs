@@ -132,3 +132,57 @@ async fn runs_are_listed_newest_first_by_connector_and_status() {
     assert_eq!(list(Some(pr::ReconciliationRunStatus::Completed)).await.len(), 2);
     assert!(list(Some(pr::ReconciliationRunStatus::Failed)).await.is_empty());
 }
+
+async fn reported(world: &World, connector: &str) -> (pr::ReconciliationRun, pr::ReconciliationReport) {
+    let run = world.full_run(connector, false).await;
+    let request = pr::GetReportRequest { run_id: run.id.clone() };
+    let report = world.admin.runs.clone().get_report(request).await.unwrap().into_inner().report.unwrap();
+    (run, report)
+}
+
+#[tokio::test]
+async fn findings_are_superseded_or_gone_and_the_report_says_how_many() {
+    let world = World::new().await;
+    let connector = world.connector(|_| {}).await;
+    world.stray(&connector, "stays", "stays@x", "ghost").await;
+    let person = world.person("ann", "ann@x", "clerk").await;
+    let (first, report) = reported(&world, &connector).await;
+    assert!(report.trend.is_none(), "there is nothing to compare the first one with");
+    world.account_of(&connector, &person).await;
+    world.person("bob", "bob@x", "clerk").await;
+
+    let (second, report) = reported(&world, &connector).await;
+
+    let trend = report.trend.unwrap();
+    assert_eq!((trend.new, trend.persisting, trend.gone), (1, 1, 1));
+    let older = world.admin.discrepancies_of(&first.id).await;
+    let notes: Vec<&str> = older.iter().map(|row| row.resolution_notes()).collect();
+    assert!(notes.contains(&"superseded") && notes.contains(&"no longer present"), "{notes:?}");
+    let superseded = older.iter().find(|row| row.superseded_by_id.is_some()).unwrap();
+    let again = world.admin.discrepancies_of(&second.id).await;
+    let again = again.iter().find(|row| row.id == superseded.superseded_by_id()).unwrap();
+    assert_eq!((again.external_uid(), &again.first_seen_at), ("stays", &superseded.first_seen_at));
+    assert!(report.evidence.unwrap().target.contains("at most"), "measured by the run before");
+}
+
+#[tokio::test]
+async fn a_dry_run_supersedes_nothing_r4() {
+    let world = World::new().await;
+    let connector = world.connector(|_| {}).await;
+    world.person("ann", "ann@x", "clerk").await;
+    let run = world.full_run(&connector, false).await;
+    world.full_run(&connector, true).await;
+    let found = world.admin.discrepancies_of(&run.id).await;
+    assert_eq!(found[0].resolution_status(), pr::ResolutionStatus::Pending);
+}
+
+#[tokio::test]
+async fn a_delta_that_cannot_be_one_is_a_full_run_and_says_why() {
+    let world = World::new().await;
+    let connector = world.connector(|_| {}).await;
+    let request = pr::StartRunRequest { mode: pr::ReconciliationMode::Delta.into(), ..full(&connector) };
+    let run = world.admin.runs.clone().start_run(request).await.unwrap().into_inner().run.unwrap();
+    assert_eq!((run.mode(), run.requested_mode()), (pr::ReconciliationMode::Full, pr::ReconciliationMode::Delta));
+    assert_eq!(run.mode_note(), "the target does not report changes");
+    world.admin.run_ended(&run.id).await;
+}

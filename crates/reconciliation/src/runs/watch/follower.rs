@@ -90,6 +90,10 @@ impl Follower {
             // It was taken over and reads again from the start.
             self.samples.clear();
         }
+        // Before the second look there is only the beginning of the read to count from.
+        if let Some(began) = record.progress.reading_started_at.filter(|_| self.samples.is_empty()) {
+            self.samples.push_back((began, 0));
+        }
         self.samples.push_back((now, processed));
         while self.samples.len() > 2 && self.samples.front().is_some_and(|(at, _)| now - *at > WINDOW) {
             self.samples.pop_front();
@@ -174,6 +178,16 @@ mod tests {
         let [Event::Progress(progress)] = events.as_slice() else { panic!("{events:?}") };
         assert!((progress.accounts_per_second - 100.0).abs() < 1e-9);
         assert_eq!(progress.eta_seconds, Some(8));
+    }
+
+    #[test]
+    fn a_watch_that_begins_in_the_middle_knows_the_rate_at_once() {
+        let mut record = running(9, 300);
+        record.progress.reading_started_at = Some(at(0));
+        let events = Follower::new(None).observe(record, at(3));
+        let [Event::Run(_), Event::Progress(progress)] = events.as_slice() else { panic!("{events:?}") };
+        assert!((progress.accounts_per_second - 100.0).abs() < 1e-9);
+        assert_eq!(progress.eta_seconds, Some(7));
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl Rig {
                 naming: "identity.uid".to_owned(),
                 ..pb::ObjectType::default()
             }],
-            policies: Some(pb::Policies { max_concurrency: CONCURRENCY, ..pb::Policies::default() }),
+            policies: Some(policies()),
             ..pb::CreateConnectorRequest::default()
         };
         let made = self.connectors.clone().create_connector(request).await?.into_inner();
@@ -168,6 +168,22 @@ impl Rig {
 
     async fn judge(&self) -> Result<PgConnection> {
         self.ground.provisioning.superuser().await
+    }
+}
+
+/// Nothing is held, and every update is written: updates of one account follow each other.
+fn policies() -> pb::Policies {
+    let unlimited = || Some(pb::GuardLimit { limit: Some(pb::guard_limit::Limit::None(pb::NoLimit {})) });
+    let followed = pb::conflict_policy::Decision::Outcome(pb::ConflictOutcome::Applied.into());
+    pb::Policies {
+        max_concurrency: CONCURRENCY,
+        guard: Some(pb::GuardPolicy { destructive: unlimited(), constructive: unlimited(), four_eyes: false }),
+        conflict_policies: [(
+            "concurrent_update".to_owned(),
+            pb::ConflictPolicy { decision: Some(followed) },
+        )]
+        .into(),
+        ..pb::Policies::default()
     }
 }
 
