@@ -59,6 +59,12 @@ pub(crate) fn add_keys(keys: &mut Vec<CorrelationKey>, rule: u16, normaliser: No
     }
 }
 
+/// The keys of values as people read them: normalised, none of them empty.
+pub(crate) fn readable_keys(normaliser: Normaliser, values: &[Value]) -> Vec<String> {
+    let normal = values.iter().map(|value| normalise(normaliser, &value.to_text()));
+    normal.filter(|key| !key.is_empty()).collect()
+}
+
 /// The keys that an account shows.
 pub fn keys_of_account(policy: &CorrelationPolicy, account: &Account) -> Vec<CorrelationKey> {
     let mut keys = Vec::new();

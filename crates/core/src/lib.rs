@@ -14,7 +14,7 @@
 //! | what differs, and what to write about it | [`comparison`], [`digest`], [`effect`] |
 //! | what may be done about a finding | [`remediation`], [`remediation::policy`] |
 //! | what a new operation does to those ahead of it | [`arrival`], [`leave`] |
-//! | how much at once, how often, when again | [`guard`], [`lane`], [`pace`], [`retry`], [`schedule`] |
+//! | how much at once, how often, when again | [`guard`], [`lane`], [`pace`], [`retry`], [`schedule`], [`turns`] |
 //! | whether a log is as it was written | [`chain`] |
 //! | how something can be wrong | [`error`] for callers, [`connector::FailureKind`] for targets |
 //!
@@ -45,6 +45,7 @@ pub mod run;
 pub mod schedule;
 #[cfg(test)]
 mod tables;
+pub mod turns;
 pub mod value;
 
 // Folders group what belongs to one noun; paths stay flat.

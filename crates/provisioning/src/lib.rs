@@ -1,7 +1,7 @@
 //! The provisioning service: executes creates, updates and deletes on target systems, durably, in order per account.
 //!
-//! `grpc` → use cases ([`connectors`], [`identities`], [`accounts`], [`operations`], [`conflicts`]) → core decides →
-//! `store`. The [`worker`] executes what the [`queue`] holds. Nothing else holds credentials or calls a target.
+//! `grpc` → use cases ([`connectors`], [`identities`], [`accounts`], [`operations`], [`conflicts`]) → core decides → `store`. The
+//! [`worker`] executes what the [`queue`] holds. Nothing else holds credentials or calls a target.
 //!
 //! Begin with [`queue`] (how an operation gets in) and [`worker`] (what becomes of it).
 
@@ -14,7 +14,8 @@ pub mod grpc;
 pub mod identities;
 pub mod lanes;
 pub mod operations;
-pub mod paging;
+pub mod pacing;
+mod paging;
 pub mod programs;
 pub mod queue;
 pub mod retention;

@@ -30,8 +30,8 @@ pub struct Settings {
     #[arg(long, env = "XAVYO_WORKER_PAIRS", default_value_t = 16)]
     pub worker_pairs: usize,
 
-    /// Accounts in one claim.
-    #[arg(long, env = "XAVYO_LANES_PER_CLAIM", default_value_t = 128)]
+    /// The most accounts in one claim; the first of a drain is smaller, and the next grow while calls are quick.
+    #[arg(long, env = "XAVYO_LANES_PER_CLAIM", default_value_t = 512)]
     pub lanes_per_claim: i64,
 
     /// Milliseconds between two looks for work; enqueueing here cuts the pause short.

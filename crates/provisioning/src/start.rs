@@ -1,6 +1,6 @@
 //! Opening the service: what it needs, its worker, its gRPC services.
 
-use xavyo_core::chain::Chain;
+use xavyo_core::{chain::Chain, ids::WorkerId};
 use xavyo_runtime::{Runtime, Service, StartError};
 use xavyo_wire::{
     descriptor,
@@ -21,6 +21,7 @@ use crate::{
     },
     identities::{Identities, automation::Automation},
     operations::Operations,
+    pacing::Pacing,
     programs::Programs,
     retention::Retention,
     secrets::Vault,
@@ -38,8 +39,12 @@ pub async fn start(settings: Settings, runtime: &mut Runtime) -> Result<Service,
     let tokens = Tokens::new(runtime.keys.derive("xavyo provisioning page tokens v1"));
     let vault = Vault::new(runtime.keys.clone(), clock.clone());
     let programs = Programs::default();
+    let worker = WorkerId(clock.new_id());
+    let pacing = Pacing::shared(&database, worker);
     let targets =
-        Targets::new(database.clone(), vault.clone(), programs.clone(), settings.connector_options());
+        Targets::new(database.clone(), vault.clone(), programs.clone(), settings.connector_options())
+            .paced_by(pacing.clone());
+    runtime.tasks.spawn("pacing", |stop| pacing.run(stop));
     let nudge = Nudge::default();
     let operations =
         Operations::new(database.clone(), clock.clone(), vault.clone(), nudge.clone(), runtime.stop());
@@ -54,7 +59,7 @@ pub async fn start(settings: Settings, runtime: &mut Runtime) -> Result<Service,
     let audit = AuditLog::new(database.clone(), chain);
     let retention = Retention::new(database.clone(), clock.clone(), settings.kept());
     runtime.tasks.spawn("retention", |stop| retention.run(stop));
-    Engine::new(database, clock, targets, nudge, settings.worker_limits()).start(&mut runtime.tasks);
+    Engine::new(worker, database, clock, targets, nudge, settings.worker_limits()).start(&mut runtime.tasks);
     Ok(Service::new(status)
         .describe(descriptor::PROVISIONING)
         .add(pb::connector_service_server::ConnectorServiceServer::new(ConnectorServer {

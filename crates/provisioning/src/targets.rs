@@ -11,7 +11,7 @@ use std::{
 
 use xavyo_connectors::{
     Connector as Target, Options,
-    wrappers::{Pace, Paced, ReadOnly},
+    wrappers::{Paced, Pacer, ReadOnly},
 };
 use xavyo_core::{
     Error, Reason,
@@ -25,8 +25,10 @@ use xavyo_runtime::db::Database;
 
 use crate::{
     accounts::uid::uid_key,
+    pacing::Pacing,
     programs::{Programs, Rules},
     secrets::{LazySealer, Vault},
+    store::connector::work::Pair,
 };
 
 /// The most targets that are kept open.
@@ -37,6 +39,8 @@ const MAX_OPEN: usize = 1_000;
 pub struct OpenTarget {
     pub connector: Connector,
     pub target: Arc<dyn Target>,
+    /// Says when the target's calls may begin; each waits for it.
+    pub pacer: Arc<Pacer>,
     pub rules: Rules,
     /// Opens what its operations hold sealed.
     pub sealer: LazySealer,
@@ -68,13 +72,23 @@ pub struct Targets {
     vault: Vault,
     programs: Programs,
     options: Options,
+    pacing: Pacing,
     open: Arc<Mutex<Open>>,
 }
 
 impl Targets {
     /// `options` is what the process allows; the call time-out comes from each connector.
     pub fn new(database: Database, vault: Vault, programs: Programs, options: Options) -> Self {
-        Self { database, vault, programs, options, open: Arc::default() }
+        Self { database, vault, programs, options, pacing: Pacing::alone(), open: Arc::default() }
+    }
+
+    /// Calls are paced together with those of other processes.
+    pub fn paced_by(self, pacing: Pacing) -> Self {
+        Self { pacing, ..self }
+    }
+
+    pub fn pacing(&self) -> &Pacing {
+        &self.pacing
     }
 
     pub fn options(&self) -> &Options {
@@ -98,9 +112,11 @@ impl Targets {
         drop(tx);
         let options = self.options_of(connector);
         let target = xavyo_connectors::open(&connector.settings, &secrets, &options)?;
-        let target = wrapped(target, connector);
+        let pair = Pair { tenant, connector: connector.id };
+        let pacer = self.pacing.pacer(pair, &connector.policies);
+        let target = wrapped(target, &pacer, connector.mode);
         let sealer = LazySealer::new(self.database.clone(), self.vault.clone(), tenant, connector.id);
-        let opened = Arc::new(OpenTarget { connector: connector.clone(), target, rules, sealer });
+        let opened = Arc::new(OpenTarget { connector: connector.clone(), target, pacer, rules, sealer });
         let mut open = self.lock();
         if open.len() >= MAX_OPEN {
             open.clear();
@@ -120,14 +136,9 @@ impl Targets {
 }
 
 /// Never faster than the policies allow, and in mode observe never a write, whoever asks.
-fn wrapped(target: Arc<dyn Target>, connector: &Connector) -> Arc<dyn Target> {
-    let policies = &connector.policies;
-    let pace = Pace {
-        at_once: usize::try_from(policies.max_concurrency.0).unwrap_or(1),
-        per_second: policies.max_calls_per_second.and_then(|rate| u32::try_from(rate).ok()),
-    };
-    let paced = Arc::new(Paced::new(target, pace));
-    match connector.mode {
+fn wrapped(target: Arc<dyn Target>, pacer: &Arc<Pacer>, mode: Mode) -> Arc<dyn Target> {
+    let paced = Arc::new(Paced::new(target, Arc::clone(pacer)));
+    match mode {
         Mode::Observe => Arc::new(ReadOnly::new(paced)),
         Mode::Manual | Mode::Enforce => paced,
     }

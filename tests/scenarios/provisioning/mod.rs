@@ -1,10 +1,15 @@
 //! What provisioning's services answer, one file a noun.
 
 mod account;
+mod conflict;
 mod connector;
 mod dead_letter;
+mod guard;
 mod health;
+mod held;
 mod identity;
 mod operation;
+mod pacing;
+mod preview;
 mod queue;
 pub mod target;

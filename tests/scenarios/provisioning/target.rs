@@ -1,7 +1,6 @@
 //! Real targets: a table and a directory, which drift where drift happens, in the target itself.
 
 use sqlx::PgPool;
-use tonic::Code;
 use xavyo_sandbox::{
     postgres::{Postgres, TargetDatabase},
     slapd::{BASE, CONNECTOR_DN, HOST, Options, PEOPLE, Slapd},
@@ -123,15 +122,15 @@ async fn a_check_of_a_directory_tells_a_good_password_from_a_wrong_one() {
 }
 
 #[tokio::test]
-async fn a_kind_that_is_not_built_yet_says_so_when_it_is_called() {
+async fn a_connector_of_ones_own_that_nobody_serves_fails_its_check() {
     let world = World::new().await;
     let remote = pp::RemoteSettings { url: "https://127.0.0.1:1".to_owned(), ..Default::default() };
     let kind = Some(pp::connector_settings::Kind::Remote(remote));
-    let settings = Some(pp::ConnectorSettings { kind });
-    let connector_id = world.connector(|request| request.settings = settings).await;
-    let check = pp::CheckConnectionRequest { connector_id };
-    let refusal = refused(world.admin.connectors.clone().check_connection(check).await);
-    assert_eq!(refusal.named(), (Code::Unimplemented, "NOT_IMPLEMENTED"));
+    let request = pp::CreateConnectorRequest {
+        settings: Some(pp::ConnectorSettings { kind }),
+        ..memory_connector()
+    };
+    assert!(!checks(&world, request).await);
 }
 
 #[tokio::test]

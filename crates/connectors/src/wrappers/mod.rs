@@ -1,13 +1,15 @@
 //! Connectors around connectors: `Paced(ReadOnly(Ldap))`.
 //!
 //! Each adds one rule to any connector and changes nothing else. [`ReadOnly`] is for connectors in mode observe;
-//! [`Paced`] keeps one process within a concurrency and a rate (shares over processes are given out elsewhere);
+//! [`Paced`] lets calls begin when its [`Pacer`] says, which keeps to a concurrency and a rate, alone or with other processes;
 //! [`TimedOut`] gives calls up that take longer than a connector's policy allows.
 
 mod paced;
+mod pacer;
 mod read_only;
 mod timed_out;
 
-pub use paced::{Pace, Paced};
+pub use paced::Paced;
+pub use pacer::{Beginnings, Grant, Need, Pace, Pacer, Source, Turn, UNLIMITED};
 pub use read_only::ReadOnly;
 pub use timed_out::TimedOut;

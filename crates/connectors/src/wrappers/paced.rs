@@ -1,18 +1,11 @@
 //! Keeps calls within a concurrency and a rate.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::{
     StreamExt,
     stream::{self, BoxStream},
-};
-use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    time::{self, Instant},
 };
 use xavyo_core::{
     account::{Account, AccountKey},
@@ -20,40 +13,20 @@ use xavyo_core::{
     value::Value,
 };
 
+use super::Pacer;
 use crate::{
     AccountUpdate, Capabilities, ChangeItem, CheckStep, Connector, NewAccount, ReadItem, ReadRequest,
 };
 
-/// How fast a connector may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
-    /// Calls under way at once; at least 1 is taken.
-    pub at_once: usize,
-    /// Calls begun a second, evenly spread; None = no limit. A page of a read is a call.
-    pub per_second: Option<u32>,
-}
-
 #[derive(Debug)]
 pub struct Paced {
     inner: Arc<dyn Connector>,
-    places: Semaphore,
-    interval: Duration,
-    /// When the next call may begin.
-    next: Mutex<Instant>,
+    pacer: Arc<Pacer>,
 }
 
 impl Paced {
-    pub fn new(inner: Arc<dyn Connector>, pace: Pace) -> Self {
-        let interval = pace.per_second.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.max(1));
-        let places = Semaphore::new(pace.at_once.max(1));
-        Self { inner, places, interval, next: Mutex::new(Instant::now()) }
-    }
-
-    /// Waits for a place, then for the moment. Calls wait in the order in which they came.
-    async fn turn(&self) -> SemaphorePermit<'_> {
-        let place = self.places.acquire().await.expect("the semaphore is never closed");
-        self.moment().await;
-        place
+    pub fn new(inner: Arc<dyn Connector>, pacer: Arc<Pacer>) -> Self {
+        Self { inner, pacer }
     }
 
     /// Holds one place from the first page to the last.
@@ -64,28 +37,15 @@ impl Paced {
         stream::unfold((pages, None), async |(mut pages, place)| {
             let place = match place {
                 Some(place) => {
-                    self.moment().await;
+                    self.pacer.another_moment().await;
                     place
                 }
-                None => self.turn().await,
+                None => self.pacer.turn().await,
             };
             let item = pages.next().await?;
             Some((item, (pages, Some(place))))
         })
         .boxed()
-    }
-
-    async fn moment(&self) {
-        if self.interval.is_zero() {
-            return;
-        }
-        let begin = {
-            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-            let begin = (*next).max(Instant::now());
-            *next = begin + self.interval;
-            begin
-        };
-        time::sleep_until(begin).await;
     }
 }
 
@@ -96,7 +56,7 @@ impl Connector for Paced {
     }
 
     async fn check(&self) -> Result<Vec<CheckStep>, TargetFailure> {
-        let _turn = self.turn().await;
+        let _turn = self.pacer.turn().await;
         self.inner.check().await
     }
 
@@ -109,7 +69,7 @@ impl Connector for Paced {
     }
 
     async fn describe(&self) -> Result<Vec<ObjectSchema>, TargetFailure> {
-        let _turn = self.turn().await;
+        let _turn = self.pacer.turn().await;
         self.inner.describe().await
     }
 
@@ -119,7 +79,7 @@ impl Connector for Paced {
         attribute: &str,
         value: &Value,
     ) -> Result<Vec<Account>, TargetFailure> {
-        let _turn = self.turn().await;
+        let _turn = self.pacer.turn().await;
         self.inner.find(object_class, attribute, value).await
     }
 
@@ -129,7 +89,7 @@ impl Connector for Paced {
         key: &AccountKey,
         attributes: &[String],
     ) -> Result<Option<Account>, TargetFailure> {
-        let _turn = self.turn().await;
+        let _turn = self.pacer.turn().await;
         self.inner.get(object_class, key, attributes).await
     }
 
@@ -139,12 +99,12 @@ impl Connector for Paced {
         keys: &[AccountKey],
         attributes: &[String],
     ) -> Result<Vec<Option<Account>>, TargetFailure> {
-        let _turn = self.turn().await;
+        let _turn = self.pacer.turn().await;
         self.inner.get_many(object_class, keys, attributes).await
     }
 
     async fn create(&self, account: &NewAccount) -> Result<Account, TargetFailure> {
-        let _turn = self.turn().await;
+        let _turn = self.pacer.turn().await;
         self.inner.create(account).await
     }
 
@@ -154,7 +114,7 @@ impl Connector for Paced {
         key: &AccountKey,
         update: &AccountUpdate,
     ) -> Result<Account, TargetFailure> {
-        let _turn = self.turn().await;
+        let _turn = self.pacer.turn().await;
         self.inner.update(object_class, key, update).await
     }
 
@@ -165,7 +125,7 @@ impl Connector for Paced {
         if_version: Option<&str>,
         tag: &str,
     ) -> Result<(), TargetFailure> {
-        let _turn = self.turn().await;
+        let _turn = self.pacer.turn().await;
         self.inner.delete(object_class, key, if_version, tag).await
     }
 }
@@ -174,15 +134,19 @@ impl Connector for Paced {
 mod tests {
     use futures::future;
 
-    use super::*;
-    use crate::{Options, Secrets, open};
+    use std::time::Duration;
+
+    use tokio::time::Instant;
     use xavyo_core::connector::{MemorySettings, Settings};
+
+    use super::*;
+    use crate::{Options, Secrets, open, wrappers::Pace};
 
     async fn time_of_ten_calls(pace: Pace, latency_ms: i64) -> Duration {
         let settings = MemorySettings { store: "paced".into(), latency_ms, ..Default::default() };
         let options = Options { allow_memory: true, ..Options::default() };
-        let connector =
-            Paced::new(open(&Settings::Memory(settings), &Secrets::default(), &options).unwrap(), pace);
+        let memory = open(&Settings::Memory(settings), &Secrets::default(), &options).unwrap();
+        let connector = Paced::new(memory, Arc::new(Pacer::fixed(pace)));
         let key = AccountKey { external_uid: "nobody".into(), immutable_id: None };
         let begin = Instant::now();
         future::join_all((0..10).map(|_| connector.get("account", &key, &[]))).await;

@@ -4,12 +4,14 @@
 //! [`detect`] for when they arise. Automatic operations never conflict among themselves: they follow the identity.
 
 mod detect;
+mod external;
 mod outcome;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use detect::{Detected, Party, detect};
+pub use external::{External, external};
 pub use outcome::{Clash, ConflictRule, allowed};
 
 use crate::{

@@ -169,6 +169,18 @@ impl Program {
         Ok(keys)
     }
 
+    /// What each correlation rule makes of the identity, in their order: its normalised keys, or why they are unknown.
+    pub fn readable_keys_of_identity(&self, identity: &Identity) -> Vec<Result<Vec<String>, String>> {
+        let scope = of_identity(identity);
+        let rules = self.object_type().correlation.rules.iter().zip(&self.0.correlation);
+        let keys = rules.map(|(rule, expression)| match expression.evaluate(&scope) {
+            Ok(Outcome::Values(values)) => Ok(correlation::readable_keys(rule.normaliser, &values)),
+            Ok(Outcome::Unmanaged) => Ok(Vec::new()),
+            Err(failure) => Err(failure.to_string()),
+        });
+        keys.collect()
+    }
+
     /// The keys that the account shows.
     pub fn correlation_keys_of_account(&self, account: &Account) -> Vec<CorrelationKey> {
         correlation::keys_of_account(&self.object_type().correlation, account)

@@ -4,6 +4,7 @@
 //! then [`expected`] and [`target`] (both sides of a run), then [`batch`] (what a run confirms before it acts).
 
 pub mod batch;
+mod events;
 pub mod expected;
 mod link;
 pub mod live;
@@ -23,6 +24,7 @@ use xavyo_core::{
 };
 use xavyo_runtime::{Clock, auth::Caller, db::Database};
 
+pub use events::{Happened, ListAccountEvents, StoryKey};
 pub use link::{LinkAccount, UnlinkAccount};
 pub use refresh::{CompletedRun, RefreshLinks, RefreshedLink};
 

@@ -263,7 +263,7 @@ async fn new_uids_are_followed_while_nothing_is_under_way() {
 async fn a_paused_connector_is_not_read() {
     let ground = Ground::lay().await;
     let id = ground.connector("hr", Mode::Observe, 1).await;
-    let pause = PauseConnector { connector_id: id, reason: None };
+    let pause = PauseConnector { connector_id: id, reason: None, until: None };
     ground.connectors.pause(&ground.caller, pause).await.unwrap();
     let command = ReadTarget { kind: kind(id), include_attributes: false };
     let refused = ground.accounts.read_target(&ground.caller, command).await.unwrap_err();

@@ -1,15 +1,25 @@
 //! How a connector does: its target as workers see it, what stops its work, and its part of the queue.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use xavyo_core::{Error, connector::Connector, error::Result, ids::ConnectorId};
+use sqlx::PgConnection;
+use xavyo_core::{
+    Error,
+    connector::Connector,
+    error::Result,
+    guard::{self, Effect},
+    ids::{ConnectorId, TenantId},
+};
 use xavyo_runtime::{Caller, db};
 
 use super::{BAD_CREDENTIALS, Connectors};
 use crate::{
     operations::{Statistics, statistics_in},
-    store::connector::{
-        self,
-        health::{self, Condition},
+    store::{
+        connector::{
+            self,
+            health::{self, Condition},
+        },
+        guard::{self as memory, held},
     },
 };
 
@@ -32,6 +42,17 @@ pub struct Health {
     pub state: HealthState,
     pub condition: Condition,
     pub queue: Statistics,
+    pub destructive: GuardUsage,
+    pub constructive: GuardUsage,
+}
+
+/// One limit of the guard over the last 24 hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuardUsage {
+    pub used: i64,
+    /// None = no limit.
+    pub limit: Option<i64>,
+    pub held: i64,
 }
 
 impl Connectors {
@@ -43,9 +64,32 @@ impl Connectors {
         let condition =
             health::find(&mut tx, tenant, id).await?.ok_or_else(|| Error::not_found("connector"))?;
         let queue = statistics_in(&mut tx, tenant, Some(id), now).await?;
+        let (destructive, constructive) = guard_usage(&mut tx, tenant, &connector, now).await?;
         db::commit(tx).await?;
-        Ok(Health { state: state(&connector, &condition, now), connector, condition, queue })
+        let state = state(&connector, &condition, now);
+        Ok(Health { state, connector, condition, queue, destructive, constructive })
     }
+}
+
+async fn guard_usage(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    connector: &Connector,
+    now: DateTime<Utc>,
+) -> Result<(GuardUsage, GuardUsage)> {
+    let mut window = memory::find(tx, tenant, connector.id).await?;
+    window.slide(now);
+    let live_links = match window.live_links() {
+        Some(when_it_began) => when_it_began,
+        None => memory::count_links(tx, tenant, connector.id).await?,
+    };
+    let held = held::count_by_effect(tx, tenant, connector.id).await?;
+    let usage = |effect: Effect| GuardUsage {
+        used: window.used().of(effect),
+        limit: guard::most(connector.policies.guard.limit(effect), live_links),
+        held: held.of(effect),
+    };
+    Ok((usage(Effect::Destructive), usage(Effect::Constructive)))
 }
 
 fn state(connector: &Connector, condition: &Condition, now: DateTime<Utc>) -> HealthState {

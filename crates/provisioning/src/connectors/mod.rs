@@ -7,6 +7,7 @@ mod check;
 mod create;
 mod health;
 mod pause;
+mod preview;
 mod rotate;
 mod update;
 mod validation;
@@ -31,8 +32,9 @@ use xavyo_runtime::{
 
 pub use check::Check;
 pub use create::CreateConnector;
-pub use health::{Health, HealthState};
+pub use health::{GuardUsage, Health, HealthState};
 pub use pause::PauseConnector;
+pub use preview::{AttributePreview, CorrelationPreview, Preview, PreviewMapping, Subject};
 pub use rotate::Rotated;
 pub use update::UpdateConnector;
 

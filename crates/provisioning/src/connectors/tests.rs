@@ -12,7 +12,12 @@ use super::*;
 use crate::testing::{Ground, caller, connector, object_type};
 
 fn remote(url: &str, token: &str) -> CreateConnector {
-    let settings = RemoteSettings { url: url.to_owned(), ca_certificates: None, sentinels: Vec::new() };
+    let settings = RemoteSettings {
+        url: url.to_owned(),
+        ca_certificates: None,
+        client_certificate: None,
+        sentinels: Vec::new(),
+    };
     CreateConnector {
         settings: Settings::Remote(settings),
         secrets: GivenSecrets::from([("bearer_token".to_owned(), SecretString::from(token))]),
@@ -252,7 +257,7 @@ async fn a_request_id_is_forgotten_after_a_day() {
 async fn every_change_has_one_audit_row_and_a_refused_one_has_none_s4() {
     let ground = Ground::lay().await;
     let id = ground.connector("hr", Mode::Observe, 0).await;
-    let pause = PauseConnector { connector_id: id, reason: Some("maintenance".to_owned()) };
+    let pause = PauseConnector { connector_id: id, reason: Some("maintenance".to_owned()), until: None };
     ground.connectors.pause(&ground.caller, pause.clone()).await.unwrap();
     ground.connectors.pause(&ground.caller, pause).await.unwrap();
     ground.connectors.resume(&ground.caller, id).await.unwrap();
@@ -265,7 +270,7 @@ async fn every_change_has_one_audit_row_and_a_refused_one_has_none_s4() {
 async fn a_paused_connector_is_passed_over_by_workers_and_can_still_be_checked() {
     let ground = Ground::lay().await;
     let id = ground.connector("hr", Mode::Observe, 3).await;
-    let command = PauseConnector { connector_id: id, reason: None };
+    let command = PauseConnector { connector_id: id, reason: None, until: None };
     let paused = ground.connectors.pause(&ground.caller, command).await.unwrap();
     assert!(paused.connector.paused);
     assert_eq!(ground.count("connector_work where paused").await, 1);
@@ -276,7 +281,8 @@ async fn a_paused_connector_is_passed_over_by_workers_and_can_still_be_checked()
 async fn new_credentials_resume_a_connector_that_the_target_refused() {
     let ground = Ground::lay().await;
     let id = ground.connectors.create(&ground.caller, remote("https://t", "old")).await.unwrap().connector.id;
-    let pause = |reason: &str| PauseConnector { connector_id: id, reason: Some(reason.to_owned()) };
+    let pause =
+        |reason: &str| PauseConnector { connector_id: id, reason: Some(reason.to_owned()), until: None };
     let replace = UpdateConnector { secrets: remote("", "new").secrets, ..no_change(id) };
 
     ground.connectors.pause(&ground.caller, pause(BAD_CREDENTIALS)).await.unwrap();

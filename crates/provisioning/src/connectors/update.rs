@@ -159,7 +159,12 @@ mod tests {
     use super::*;
 
     fn remote(url: &str) -> Settings {
-        Settings::Remote(RemoteSettings { url: url.to_owned(), ca_certificates: None, sentinels: Vec::new() })
+        Settings::Remote(RemoteSettings {
+            url: url.to_owned(),
+            ca_certificates: None,
+            client_certificate: None,
+            sentinels: Vec::new(),
+        })
     }
 
     #[test]

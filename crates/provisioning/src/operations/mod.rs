@@ -5,6 +5,7 @@
 
 mod accept;
 mod dead_letters;
+mod held;
 mod moves;
 mod read;
 pub(crate) mod seal;
@@ -27,6 +28,7 @@ use uuid::Uuid;
 use xavyo_core::cause::CauseKind;
 
 pub use dead_letters::{BatchRetry, ListGroups, Retried};
+pub use held::{DecideHeld, HeldGroup, ListHeld, RegisterPlan, Registered};
 pub(crate) use read::statistics_in;
 pub use read::{Listed, Statistics};
 pub use waits::{Wait, WaitKind};

@@ -102,7 +102,7 @@ fn reasons(
         .and_then(|at| wait(WaitKind::RetryAt, Some(at), "the pause after a failed attempt"));
     let paused = connector.filter(|state| state.paused).and_then(|state| {
         let reason = state.pause_reason.as_deref().unwrap_or("the connector is paused");
-        wait(WaitKind::Pause, None, reason)
+        wait(WaitKind::Pause, state.paused_until, reason)
     });
     let breaker = connector
         .and_then(|state| state.probe_at)

@@ -23,6 +23,18 @@ pub async fn heartbeat(connection: &mut PgConnection, worker: WorkerId) -> Resul
     Ok(())
 }
 
+/// Whether a worker has died, without giving up its lease, in the last ten minutes: longer than any grace.
+pub async fn has_died_of_late(connection: &mut PgConnection) -> Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (
+               select from worker
+                where lease_until between now() - interval '10 minutes' and now()) as "exists!""#,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(db::failed)
+}
+
 /// The worker has finished what it claimed and goes.
 pub async fn delete(connection: &mut PgConnection, worker: WorkerId) -> Result<()> {
     sqlx::query!("delete from worker where id = $1", worker.0)

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use xavyo_core::{
+    connector::OnDeadLetter,
     error::Result,
     identity::Identity,
     ids::{IdentityId, LaneId, TenantId, WorkerId},
@@ -14,6 +15,7 @@ use xavyo_core::{
 };
 use xavyo_runtime::{Clock, Database, db};
 
+use super::guard;
 use crate::{
     crash::{self, Point},
     store::{
@@ -68,10 +70,11 @@ pub async fn claim(
         lane::refresh(&mut tx, pair.tenant, &ids, now).await?;
     }
     wake(&mut tx, clock, pair.tenant, &mut chosen, now).await?;
+    let chosen = guard::hold_back(&mut tx, pair.tenant, target, chosen, now).await?;
     crash::point(Point::ClaimChosen);
     let grants: Vec<Grant> = chosen.iter().filter_map(|(lane, head)| grant(lane, head)).collect();
     let fences: HashMap<LaneId, i64> =
-        lane::claim(&mut tx, pair.tenant, worker, now, &grants).await?.into_iter().collect();
+        lane::claim(&mut tx, pair.tenant, worker, now, grants).await?.into_iter().collect();
     let claims = with_context(&mut tx, pair.tenant, chosen, &fences, now).await?;
     crash::point(Point::ClaimWritten);
     db::commit(tx).await?;
@@ -87,8 +90,9 @@ async fn choose(
     lanes: &[Lane],
 ) -> Result<Vec<(Lane, Vec<Operation>)>> {
     let ids: Vec<LaneId> = lanes.iter().map(|lane| lane.id).collect();
+    let passes = target.connector.policies.on_dead_letter == OnDeadLetter::Continue;
     let mut heads: HashMap<LaneId, Vec<Operation>> = HashMap::new();
-    for operation in operation::heads(tx, tenant, &ids, PER_LANE).await? {
+    for operation in operation::heads(tx, tenant, &ids, passes, PER_LANE).await? {
         heads.entry(operation.lane_id).or_default().push(operation);
     }
     let repeatable = target.target.capabilities().repeatable_updates;

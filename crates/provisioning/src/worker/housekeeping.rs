@@ -1,5 +1,5 @@
-//! What keeps the tables small and the readings cheap: folding statistics, partitions made ahead, old request ids and
-//! dead workers forgotten. Every replica does it; each piece is safe to do twice.
+//! What keeps the tables small and the readings cheap: folding statistics, partitions made ahead, old request ids,
+//! approvals and dead workers forgotten; and what dead workers left where nobody looks. Every replica does it; each piece is safe to do twice.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use xavyo_runtime::{db, lifecycle::with_sources};
 use super::Engine;
 use crate::{
     crash::{self, Point},
-    store::{connector::work, operation::statistics, partition, request, worker},
+    store::{connector::work, guard::approval, operation::statistics, partition, request, worker},
 };
 
 const FOLD_EVERY: Duration = Duration::from_secs(2);
@@ -50,11 +50,13 @@ impl Engine {
             worker::delete_dead(&mut tx).await?;
             db::commit(tx).await?;
         }
+        self.take_over_standing().await?;
         for tenant in self.tenants().await? {
             self.fold(tenant).await?;
             if with_slow_duties {
                 let mut tx = self.database.begin(tenant).await?;
                 request::forget(&mut tx, &self.clock, tenant).await?;
+                approval::forget(&mut tx, tenant, self.clock.now()).await?;
                 db::commit(tx).await?;
             }
         }

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -25,17 +25,45 @@ pub struct Lease {
     /// Milliseconds after `started`.
     ends: Arc<AtomicU64>,
     given_up: CancellationToken,
+    /// How often it has run out before it was renewed.
+    lapses: Arc<AtomicU64>,
+    /// Of a licence: the lapses when it was given.
+    lapses_before: Option<u64>,
+    /// No more calls under this licence.
+    halted: Arc<AtomicBool>,
 }
 
 impl Lease {
     /// Not held until the first heartbeat.
     pub fn new(worker: WorkerId) -> Self {
-        Self { worker, started: Instant::now(), ends: Arc::default(), given_up: CancellationToken::new() }
+        Self {
+            worker,
+            started: Instant::now(),
+            ends: Arc::default(),
+            given_up: CancellationToken::new(),
+            lapses: Arc::default(),
+            lapses_before: None,
+            halted: Arc::default(),
+        }
+    }
+
+    /// The same lease for a part of the work, which may be halted apart. It ends for good when the lease runs out, also if
+    /// that is renewed: what was claimed before may be in other hands by then (fault 15).
+    pub fn licence(&self) -> Self {
+        let lapses_before = Some(self.lapses.load(Ordering::Acquire));
+        Self { halted: Arc::default(), lapses_before, ..self.clone() }
+    }
+
+    /// No call begins any more under this licence.
+    pub fn halt(&self) {
+        self.halted.store(true, Ordering::Release);
     }
 
     /// Whether a call to a target may start now.
     pub fn is_held(&self) -> bool {
-        self.started.elapsed() < Duration::from_millis(self.ends.load(Ordering::Acquire))
+        !self.halted.load(Ordering::Acquire)
+            && self.lapses_before.is_none_or(|before| before == self.lapses.load(Ordering::Acquire))
+            && self.started.elapsed() < Duration::from_millis(self.ends.load(Ordering::Acquire))
     }
 
     /// One heartbeat. The lease is counted from before the statement was sent, so it never outlasts the database's.
@@ -44,9 +72,18 @@ impl Lease {
         let mut tx = database.begin_system().await?;
         worker::heartbeat(&mut tx, self.worker).await?;
         xavyo_runtime::db::commit(tx).await?;
+        self.renewed(sent, self.started.elapsed());
+        Ok(())
+    }
+
+    /// A heartbeat that was sent and answered at those times after `started`.
+    fn renewed(&self, sent: Duration, answered: Duration) {
+        // Before the new end: a licence of before the lapse must not be taken for good in between.
+        if answered >= Duration::from_millis(self.ends.load(Ordering::Acquire)) {
+            self.lapses.fetch_add(1, Ordering::AcqRel);
+        }
         let ends = sent + Duration::from_secs_f64(LEASE_SECONDS);
         self.ends.store(u64::try_from(ends.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
-        Ok(())
     }
 
     /// Renews until it is given up: what is under way when the process is told to stop still needs it. An unreachable
@@ -72,5 +109,25 @@ impl Lease {
         let mut tx = database.begin_system().await?;
         worker::delete(&mut tx, self.worker).await?;
         xavyo_runtime::db::commit(tx).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_licence_of_before_a_lapse_is_void_after_it_fault_15() {
+        let second = Duration::from_secs;
+        let lease = Lease::new(WorkerId(uuid::Uuid::from_u128(1)));
+        lease.renewed(second(0), second(0));
+        let licence = lease.licence();
+        lease.renewed(second(4), second(4));
+        assert!(licence.is_held(), "renewed in time");
+
+        lease.renewed(second(8), second(10));
+
+        assert!(!licence.is_held(), "it was answered after the end at 9 s: others may have taken over");
+        assert!(lease.is_held() && lease.licence().is_held());
     }
 }

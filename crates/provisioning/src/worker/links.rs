@@ -16,7 +16,7 @@ use xavyo_runtime::Clock;
 
 use super::{
     claim::Claim,
-    outcome::{Completed, Effect, Outcome, Tried},
+    outcome::{Completed, Effect, Met, Outcome, Tried},
     record::Executed,
 };
 use crate::{
@@ -118,11 +118,9 @@ fn completed(executed: &Executed) -> impl Iterator<Item = (&Claim, &Operation, &
 
 /// What a try comes to whose account turns out to be another identity's: a person decides.
 pub fn anothers(tried: &Tried) -> Tried {
-    let outcome = Outcome::Conflict {
-        conflict_type: ConflictType::AccountExists,
-        affected: Vec::new(),
-        message: "the account is linked to another identity".to_owned(),
-    };
+    let met = Met { conflict_type: ConflictType::AccountExists, affected: Vec::new(), outcome: None };
+    let message = "the account is linked to another identity".to_owned();
+    let outcome = Outcome::Conflict { met, message };
     Tried { outcome, ..tried.clone() }
 }
 

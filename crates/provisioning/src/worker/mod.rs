@@ -7,8 +7,10 @@
 //!
 //! Never here: deciding what should be done. That is the queue's content; the moves are core's.
 
+mod busy;
 mod claim;
 mod execute;
+mod guard;
 mod health;
 mod housekeeping;
 mod lease;
@@ -21,22 +23,15 @@ mod take_over;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::Notify, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 use xavyo_core::{error::Result, ids::WorkerId};
 use xavyo_runtime::{Clock, Database, Tasks, lifecycle::with_sources};
 
-use self::{health::Sightings, lease::Lease};
-use crate::{
-    store::connector::work::{self, Pair},
-    targets::Targets,
-};
+use self::{busy::Busy, health::Sightings, lease::Lease};
+use crate::{store::connector::work, targets::Targets};
 
 /// Limits of one process.
 #[derive(Clone, Copy, Debug)]
@@ -69,15 +64,22 @@ pub struct Engine {
     nudge: Nudge,
     limits: Limits,
     sightings: Sightings,
-    /// Pairs that this process is working on: one task each.
-    busy: Arc<Mutex<HashSet<Pair>>>,
+    busy: Busy,
 }
 
 impl Engine {
-    pub fn new(database: Database, clock: Clock, targets: Targets, nudge: Nudge, limits: Limits) -> Self {
-        let lease = Lease::new(WorkerId(clock.new_id()));
+    /// `worker` names this process; its targets are paced in the same name.
+    pub fn new(
+        worker: WorkerId,
+        database: Database,
+        clock: Clock,
+        targets: Targets,
+        nudge: Nudge,
+        limits: Limits,
+    ) -> Self {
+        let lease = Lease::new(worker);
         let sightings = Sightings::default();
-        Self { database, clock, targets, lease, nudge, limits, sightings, busy: Arc::default() }
+        Self { database, clock, targets, lease, nudge, limits, sightings, busy: Busy::default() }
     }
 
     /// Starts everything in the background.
@@ -121,15 +123,13 @@ impl Engine {
         }
         let free = self.limits.pairs.saturating_sub(working.len());
         let mut tx = self.database.begin_system().await?;
-        let limit = i64::try_from(self.limits.pairs).unwrap_or(i64::MAX);
-        let due = work::find_due(&mut tx, self.clock.now(), limit).await?;
+        let each = i64::try_from(self.limits.pairs).unwrap_or(i64::MAX);
+        let mut due = work::find_due(&mut tx, self.clock.now(), each).await?;
         xavyo_runtime::db::commit(tx).await?;
         let mut started = 0;
-        for pair in due {
-            if started == free {
-                break;
-            }
-            let Some(busy) = self.begin(pair) else { continue };
+        while started < free {
+            let Some(busy) = self.busy.begin_next(&mut due) else { break };
+            let pair = busy.pair;
             let engine = self.clone();
             let stop = stop.clone();
             working.spawn(async move {
@@ -143,30 +143,13 @@ impl Engine {
             });
             started += 1;
         }
+        self.busy.set_others_wait(!due.is_empty());
         Ok(started)
-    }
-
-    /// None when this process works on the pair already.
-    fn begin(&self, pair: Pair) -> Option<Busy> {
-        let is_new = self.busy.lock().unwrap_or_else(PoisonError::into_inner).insert(pair);
-        is_new.then(|| Busy { pair, all: Arc::clone(&self.busy) })
     }
 
     /// Replicas that poll in step would all hit the database at once.
     fn pause(&self) -> Duration {
         self.limits.poll.mul_f64(rand::random_range(0.5..1.0))
-    }
-}
-
-/// Work on a pair, until it is dropped: also when it panics.
-struct Busy {
-    pair: Pair,
-    all: Arc<Mutex<HashSet<Pair>>>,
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.pair);
     }
 }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use xavyo_core::{
     account::AccountKey,
-    conflict::ConflictType,
+    conflict::{ConflictOutcome, ConflictType},
     connector::{FailureKind, RetryPolicy, TargetFailure},
     operation::{Event, Operation, OperationStatus},
     retry,
@@ -23,17 +23,33 @@ pub enum Outcome {
     PremiseGone(String),
     /// The target contradicts the operation; nothing was written.
     Conflict {
-        conflict_type: ConflictType,
-        affected: Vec<String>,
+        /// Its outcome is that ours is given up; none = a person decides.
+        met: Met,
         message: String,
     },
 }
 
 impl Outcome {
+    /// Whether the target serves: it did what it was asked for, or said why not.
+    pub fn is_answered(&self) -> bool {
+        let is_mute =
+            [FailureKind::Down, FailureKind::Unknown, FailureKind::Busy, FailureKind::BadCredentials];
+        !is_mute.into_iter().any(|kind| self.is(kind))
+    }
+
     /// Whether the target failed in this way.
     pub fn is(&self, kind: FailureKind) -> bool {
         matches!(self, Self::Failed(failure) if failure.kind == kind)
     }
+}
+
+/// A conflict with the target that an attempt met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Met {
+    pub conflict_type: ConflictType,
+    pub affected: Vec<String>,
+    /// By the connector's policy; none = a person decides.
+    pub outcome: Option<ConflictOutcome>,
 }
 
 /// The effect shows on the target.
@@ -42,6 +58,8 @@ pub struct Completed {
     /// For the log: `created uid=ann`, `already gone`.
     pub message: String,
     pub effect: Effect,
+    /// A conflict in which ours was written all the same.
+    pub met: Option<Met>,
 }
 
 /// What a completed operation means for the link.
@@ -95,11 +113,18 @@ pub fn settle(
             error: Some(("PREMISE_GONE".to_owned(), message.clone())),
             ..ended(operation, Event::PremiseGone, OperationStatus::Cancelled, message.clone())
         },
-        Outcome::Conflict { conflict_type, message, .. } => Settled {
-            level: Level::Warn,
-            error: Some((conflict_type.name().to_uppercase(), message.clone())),
-            ..ended(operation, Event::ConflictFound, OperationStatus::Pending, message.clone())
-        },
+        Outcome::Conflict { met, message } => {
+            // What is given up ends before any write, like what has lost its premise.
+            let (event, status) = match met.outcome {
+                None => (Event::ConflictFound, OperationStatus::Pending),
+                Some(_) => (Event::PremiseGone, OperationStatus::Cancelled),
+            };
+            Settled {
+                level: Level::Warn,
+                error: Some((met.conflict_type.name().to_uppercase(), message.clone())),
+                ..ended(operation, event, status, message.clone())
+            }
+        }
         Outcome::Failed(failure) => failed(operation, failure, policy, now, jitter),
     }
 }

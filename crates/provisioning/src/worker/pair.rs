@@ -7,9 +7,10 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use xavyo_core::{
-    Kind,
+    Error, Kind,
     connector::{Connector, FailureKind, Mode},
     error::Result,
     ids::IdentityId,
@@ -21,6 +22,7 @@ use super::{
     Engine,
     claim::{self, Claim},
     execute::execute,
+    lease::Lease,
     outcome::Outcome,
     record::{self, Executed},
 };
@@ -35,13 +37,25 @@ use crate::{
 };
 
 /// The most claims in one recording transaction.
-const RECORDED_AT_ONCE: usize = 256;
+const RECORDED_AT_ONCE: usize = 512;
 
-/// How long a pair is worked on before others that are due have their turn.
-const TURN: Duration = Duration::from_secs(5);
+/// Claims of a pair under way at once: while one is being recorded, the next calls the target and one more is claimed.
+const ROUNDS: usize = 3;
+
+/// The lanes of the first claim; the next are larger while rounds are quick, and smaller when they are slow, so that
+/// nobody waits behind lanes that lie in hand.
+const FIRST_CLAIM: i64 = 64;
+const QUICK: Duration = Duration::from_millis(250);
+const SLOW: Duration = Duration::from_secs(1);
+
+/// How long a pair is worked on at most, though no other waits: it is looked up anew.
+const LONGEST_TURN: Duration = Duration::from_secs(5);
 
 /// The pause between two looks for the lanes of dead workers, while there is always something to claim.
 const TAKE_OVER_EVERY: Duration = Duration::from_secs(1);
+
+/// The pause before a pair is looked at again of which others make all calls.
+const SHARE_AGAIN: Duration = Duration::from_millis(100);
 
 /// What a recorded batch showed of the target as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,47 +65,124 @@ enum Health {
     BadCredentials,
 }
 
+/// A claim that was executed and recorded.
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    health: Health,
+    took: Duration,
+}
+
+/// Why no more is claimed.
+enum Left {
+    NothingToClaim,
+    /// Nothing may be written for this pair.
+    Forbidden,
+    /// Other processes make all the calls that the connector allows.
+    NoShare,
+    TurnIsOver,
+    Unwell(Health),
+    /// The process stops, may not call any more, or a call has met a target that is unwell.
+    Stopped,
+}
+
 impl Engine {
     /// Works on a pair until there is nothing to claim, its target is down, or the process stops.
     pub(super) async fn drain(&self, pair: Pair, stop: CancellationToken) -> Result<()> {
+        let mut rounds = JoinSet::new();
+        let left = self.run_rounds(pair, &stop, &mut rounds).await;
+        // Whatever ended the claiming: calls that are under way are let end.
+        let mut others = Ok(Health::Serves);
+        while let Some(ended) = rounds.join_next().await {
+            others = worst(others, ended_round(ended).map(|round| round.health));
+        }
+        let (left, others) = (left?, others?);
+        let health = if let Left::Unwell(health) = left { worse(health, others) } else { others };
+        match (left, health) {
+            (_, Health::BadCredentials) => self.stop_connector(pair).await,
+            (_, Health::Down) => {
+                tracing::warn!(tenant = %pair.tenant, connector = %pair.connector, "the target is down");
+                Ok(())
+            }
+            (Left::NothingToClaim, Health::Serves) => self.rest(pair).await,
+            (Left::Forbidden, Health::Serves) => self.set_aside(pair).await,
+            (Left::TurnIsOver, Health::Serves) => self.give_way(pair).await,
+            (Left::NoShare, Health::Serves) => {
+                tokio::time::sleep(SHARE_AGAIN).await;
+                Ok(())
+            }
+            (Left::Stopped | Left::Unwell(_), Health::Serves) => Ok(()),
+        }
+    }
+
+    /// Claims as long as it should; what is claimed runs in `rounds`, a few at once.
+    async fn run_rounds(
+        &self,
+        pair: Pair,
+        stop: &CancellationToken,
+        rounds: &mut JoinSet<Result<Round>>,
+    ) -> Result<Left> {
         let begun = Instant::now();
+        let mut size = FIRST_CLAIM.min(self.limits.lanes_per_claim);
         let mut taken_over: Option<Instant> = None;
-        while !stop.is_cancelled() && self.lease.is_held() {
+        let licence = self.lease.licence();
+        while !stop.is_cancelled() && licence.is_held() {
             // Looked up each time: a pause, a policy or a secret that has changed holds from this claim on.
-            let Some(target) = self.open(pair).await? else { return self.set_aside(pair).await };
+            let Some(target) = self.open(pair).await? else { return Ok(Left::Forbidden) };
             if taken_over.is_none_or(|at| at.elapsed() >= TAKE_OVER_EVERY) {
-                self.take_over(pair, &target).await?;
+                self.take_over(pair, &target, rounds.is_empty()).await?;
                 taken_over = Some(Instant::now());
             }
-            let claims = claim::claim(
-                &self.database,
-                &self.clock,
-                self.lease.worker,
-                pair,
-                &target,
-                self.limits.lanes_per_claim,
-            )
-            .await?;
+            let ahead = target.pacer.ahead().await;
+            if ahead == 0 && rounds.is_empty() {
+                return Ok(Left::NoShare);
+            }
+            let claims = self.claim(pair, &target, size.min(i64::from(ahead))).await?;
             if claims.is_empty() {
-                return self.rest(pair).await;
-            }
-            match self.work(pair, &target, claims).await? {
-                Health::Serves => {}
-                Health::Down => {
-                    tracing::warn!(tenant = %pair.tenant, connector = %pair.connector, "the target is down");
-                    return Ok(());
+                // What is under way may leave more behind it: lanes have followers.
+                let Some(ended) = rounds.join_next().await else {
+                    if self.release(pair, ahead).await? > 0 {
+                        continue;
+                    }
+                    return Ok(Left::NothingToClaim);
+                };
+                let round = ended_round(ended)?;
+                if round.health != Health::Serves {
+                    return Ok(Left::Unwell(round.health));
                 }
-                Health::BadCredentials => return self.stop_connector(pair).await,
+            } else {
+                let (engine, licence) = (self.clone(), licence.clone());
+                rounds.spawn(async move { engine.work(pair, &target, licence, claims).await });
             }
-            if begun.elapsed() >= TURN {
-                return self.give_way(pair).await;
+            while rounds.len() >= ROUNDS {
+                let Some(ended) = rounds.join_next().await else { break };
+                let round = ended_round(ended)?;
+                if round.health != Health::Serves {
+                    return Ok(Left::Unwell(round.health));
+                }
+                size = next_size(size, round.took).min(self.limits.lanes_per_claim);
+            }
+            if begun.elapsed() >= LONGEST_TURN || self.busy.is_turn_over(begun.elapsed()) {
+                return Ok(Left::TurnIsOver);
             }
         }
-        Ok(())
+        Ok(Left::Stopped)
+    }
+
+    /// Claims no more than may be called about now: the rest is left to whoever can. After an outage, what waited for the
+    /// target is released at the pace of its ramp, before the rest of the queue.
+    async fn claim(&self, pair: Pair, target: &OpenTarget, most: i64) -> Result<Vec<Claim>> {
+        if most == 0 {
+            return Ok(Vec::new());
+        }
+        if target.pacer.is_limited() {
+            self.release(pair, u32::try_from(most).unwrap_or(u32::MAX)).await?;
+        }
+        claim::claim(&self.database, &self.clock, self.lease.worker, pair, target, most).await
     }
 
     /// There is more to do, but others have waited for longer (Q10).
     async fn give_way(&self, pair: Pair) -> Result<()> {
+        self.release(pair, u32::MAX).await?;
         let mut tx = self.database.begin(pair.tenant).await?;
         work::put_last(&mut tx, pair, self.clock.now()).await?;
         db::commit(tx).await
@@ -111,12 +202,19 @@ impl Engine {
     }
 
     /// Executes claims side by side, as many at once as the connector allows, and records them as they end.
-    async fn work(&self, pair: Pair, target: &Arc<OpenTarget>, claims: Vec<Claim>) -> Result<Health> {
+    async fn work(
+        &self,
+        pair: Pair,
+        target: &Arc<OpenTarget>,
+        licence: Lease,
+        claims: Vec<Claim>,
+    ) -> Result<Round> {
+        let begun = Instant::now();
         let references = self.references(pair, target, &claims).await?;
         let at_once = usize::try_from(target.connector.policies.max_concurrency.0).unwrap_or(1).max(1);
         let mut executed = stream::iter(claims.into_iter().zip(references))
             .map(|(claim, references)| {
-                execute(Arc::clone(target), self.clock.clone(), self.lease.clone(), references, claim)
+                execute(Arc::clone(target), self.clock.clone(), licence.clone(), references, claim)
             })
             .buffer_unordered(at_once)
             .ready_chunks(RECORDED_AT_ONCE);
@@ -124,6 +222,13 @@ impl Engine {
         let mut lost = None;
         while let Some(batch) = executed.next().await {
             health = batch.iter().map(health_after).fold(health, worse);
+            if health != Health::Serves {
+                // What was granted was for a target that serves.
+                target.pacer.expire();
+            }
+            if target.pacer.is_limited() {
+                self.count_answers(pair, &batch).await?;
+            }
             self.sightings.of_batch(pair, &batch);
             // Calls that are under way are let end, whatever became of recording others.
             if let Err(error) = self.record_batch(pair, target, &batch).await {
@@ -132,8 +237,17 @@ impl Engine {
         }
         match lost {
             Some(error) => Err(error),
-            None => Ok(health),
+            None => Ok(Round { health, took: begun.elapsed() }),
         }
+    }
+
+    /// A target that is tried out after an outage has answered.
+    async fn count_answers(&self, pair: Pair, batch: &[Executed]) -> Result<()> {
+        let tries = batch.iter().flat_map(|executed| &executed.tries);
+        let answers = tries.filter(|tried| tried.outcome.is_answered()).count();
+        let mut tx = self.database.begin(pair.tenant).await?;
+        work::count_successes(&mut tx, pair, i32::try_from(answers).unwrap_or(i32::MAX)).await?;
+        db::commit(tx).await
     }
 
     /// Records a batch; if that fails, one by one: what cannot be recorded takes nothing else along.
@@ -235,6 +349,25 @@ fn health_after(executed: &Executed) -> Health {
             Outcome::Completed(_) | Outcome::Failed(_) | Outcome::PremiseGone(_) | Outcome::Conflict { .. },
         )
         | None => Health::Serves,
+    }
+}
+
+/// A round that panicked leaves its lanes to the next take-over, as those of a dead worker.
+fn ended_round(ended: std::result::Result<Result<Round>, JoinError>) -> Result<Round> {
+    ended.map_err(Error::internal)?
+}
+
+fn worst(one: Result<Health>, other: Result<Health>) -> Result<Health> {
+    Ok(worse(one?, other?))
+}
+
+fn next_size(size: i64, took: Duration) -> i64 {
+    if took < QUICK {
+        size * 2
+    } else if took > SLOW {
+        (size / 2).max(1)
+    } else {
+        size
     }
 }
 

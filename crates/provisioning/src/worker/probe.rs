@@ -1,5 +1,6 @@
-//! Outages. While a target is down its pair is not claimed: a probe asks it now and then, by a real call, and when it
-//! answers, the operations that waited for it go back to pending. No retry is used, however long it took.
+//! Outages, and pauses that end by themselves. While a target is down its pair is not claimed: a probe asks it now and then, by a real call, and when it
+//! answers, claims try it out with a few real calls, and the operations that waited for it go back to pending as fast as
+//! the ramp lets it be called. No retry is used, however long it took.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use futures::future;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 use xavyo_core::{
-    connector::{FailureKind, Mode, TargetFailure},
+    connector::{Connector, FailureKind, Mode, TargetFailure},
     error::Result,
     operation::{Event, Operation, OperationStatus},
 };
@@ -29,12 +30,16 @@ use crate::{
 
 const LOOK: Duration = Duration::from_millis(250);
 
-/// The first probe comes so soon, each failed one doubles it, to a minute at most.
-const FIRST_PROBE: f64 = 1.0;
+/// The first probe comes so soon, when what was granted to other processes before the outage has ended; each failed one
+/// doubles it, to a minute at most.
+const FIRST_PROBE: f64 = 2.0;
 const LONGEST_PROBE: f64 = 60.0;
 
 /// A probe that takes longer is another process's to repeat.
 const PROBE_LEASE_SECONDS: i64 = 30;
+
+/// Pauses ended in one round.
+const RESUMED_AT_ONCE: i64 = 100;
 
 /// Operations released in one transaction.
 const RELEASED_AT_ONCE: i64 = 500;
@@ -45,6 +50,9 @@ impl Engine {
         while !stop.is_cancelled() {
             if let Err(error) = self.probe_step().await {
                 tracing::warn!(error = with_sources(&error), "probing failed");
+            }
+            if let Err(error) = self.resume_step().await {
+                tracing::warn!(error = with_sources(&error), "resuming failed");
             }
             tokio::select! {
                 () = time::sleep(LOOK) => {}
@@ -65,6 +73,28 @@ impl Engine {
         let probes = due.iter().map(|(pair, failed_probes)| self.probe(*pair, *failed_probes));
         future::join_all(probes).await.into_iter().collect::<Result<()>>()?;
         Ok(due.len())
+    }
+
+    /// Resumes connectors whose pause has come to its end. Returns how many were looked at.
+    pub(super) async fn resume_step(&self) -> Result<usize> {
+        let now = self.clock.now();
+        let mut tx = self.database.begin_system().await?;
+        let ended = work::find_ended_pauses(&mut tx, now, RESUMED_AT_ONCE).await?;
+        db::commit(tx).await?;
+        for pair in &ended {
+            let mut tx = self.database.begin(pair.tenant).await?;
+            let connector = connector::lock(&mut tx, pair.tenant, pair.connector).await?;
+            // Somebody may have resumed it, and paused it again.
+            if work::pause_end(&mut tx, *pair).await?.is_some_and(|until| until <= now) {
+                tracing::info!(connector = %pair.connector, "the pause is over");
+                let resumed = Connector { paused: false, pause_reason: None, updated_at: now, ..connector };
+                connector::save(&mut tx, pair.tenant, &resumed).await?;
+                work::set_due(&mut tx, pair.tenant, &[pair.connector], now).await?;
+                db::commit(tx).await?;
+                self.nudge.now();
+            }
+        }
+        Ok(ended.len())
     }
 
     async fn probe(&self, pair: Pair, failed_probes: i32) -> Result<()> {
@@ -110,45 +140,39 @@ impl Engine {
         }
     }
 
-    /// Releases what waited, the oldest first, then lets claims run.
+    /// Claims try the target out, and release what waited for it as fast as it may be called.
     async fn target_is_back(&self, pair: Pair) -> Result<()> {
         crash::point(Point::ProbeAnswered);
         tracing::info!(tenant = %pair.tenant, connector = %pair.connector, "the target is back");
-        loop {
-            while db::retry(|| self.release_some(pair)).await? > 0 {}
-            if self.close_breaker(pair).await? {
-                self.nudge.now();
-                return Ok(());
-            }
-        }
-    }
-
-    /// False when a worker has just recorded that something waits: it is released first, or it would wait for ever.
-    async fn close_breaker(&self, pair: Pair) -> Result<bool> {
         let mut tx = self.database.begin(pair.tenant).await?;
-        connector::hold(&mut tx, pair.tenant, pair.connector).await?;
-        work::lock(&mut tx, pair).await?;
-        if !operation::awaiting(&mut tx, pair.tenant, pair.connector, 1).await?.is_empty() {
-            return Ok(false);
-        }
-        work::close_breaker(&mut tx, pair, self.clock.now()).await?;
+        work::half_open_breaker(&mut tx, pair, self.clock.now()).await?;
         db::commit(tx).await?;
-        Ok(true)
+        self.nudge.now();
+        Ok(())
     }
 
-    async fn release_some(&self, pair: Pair) -> Result<usize> {
+    /// Releases what waited for the target, the oldest first, at most `most` operations. Returns how many.
+    pub(super) async fn release(&self, pair: Pair, most: u32) -> Result<usize> {
+        let most = i64::from(most).min(RELEASED_AT_ONCE);
+        db::retry(|| self.release_some(pair, most)).await
+    }
+
+    async fn release_some(&self, pair: Pair, most: i64) -> Result<usize> {
         let now = self.clock.now();
         let mut tx = self.database.begin(pair.tenant).await?;
-        let mut lanes: Vec<_> = operation::awaiting(&mut tx, pair.tenant, pair.connector, RELEASED_AT_ONCE)
+        let mut lanes: Vec<_> = operation::awaiting(&mut tx, pair.tenant, pair.connector, most)
             .await?
             .into_iter()
             .map(|operation| operation.lane_id)
             .collect();
+        if lanes.is_empty() {
+            return Ok(0);
+        }
         lanes.sort();
         lanes.dedup();
         // Under the lanes' lock they are read again: a cancel may have come first.
         lane::lock(&mut tx, pair.tenant, &lanes).await?;
-        let waiting = operation::awaiting(&mut tx, pair.tenant, pair.connector, RELEASED_AT_ONCE).await?;
+        let waiting = operation::awaiting(&mut tx, pair.tenant, pair.connector, most).await?;
         let released: Vec<&Operation> =
             waiting.iter().filter(|operation| lanes.binary_search(&operation.lane_id).is_ok()).collect();
         let mut kept = Vec::new();

@@ -1,12 +1,11 @@
 //! The third of the three steps: one transaction records the outcomes of many lanes, each under its fence. A lane that
 //! somebody took over meanwhile is left alone, with everything that was to be said about it (Q4).
 
-use std::collections::HashSet;
+use std::{collections::HashSet, mem};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use xavyo_core::{
-    conflict::ConflictType,
     connector::{FailureKind, RetryPolicy},
     error::Result,
     ids::{ConflictId, LaneId, OperationId, TenantId, WorkerId},
@@ -17,7 +16,7 @@ use xavyo_runtime::{Clock, Database, db};
 use super::{
     claim::Claim,
     links::{self, LinkChange},
-    outcome::{Outcome, Settled, Tried, settle},
+    outcome::{Met, Outcome, Settled, Tried, settle},
     probe,
 };
 use crate::{
@@ -26,7 +25,7 @@ use crate::{
     store::{
         conflict::{self, NewConflict},
         connector::work::{self, Pair},
-        lane::{self, Release},
+        lane::{self, Held, Release},
         operation::history::{self, Ended},
         operation::log::{self, Attempt, Level, Move},
         operation::statistics::{self, Deltas},
@@ -51,7 +50,10 @@ struct Batch {
     ended: Vec<Ended>,
     links: Vec<LinkChange>,
     conflicts: Vec<NewConflict>,
+    /// Of what ends, the conflicts that it met on its way.
+    parties: Vec<(OperationId, ConflictId)>,
     deltas: Deltas,
+    releases: Vec<Release>,
     /// Lanes whose first operation has come to stand still: what takes an account away goes past it.
     stopped: Vec<LaneId>,
     /// Something waits for the target now.
@@ -71,24 +73,23 @@ pub async fn record(
     db::retry(|| async {
         let now = clock.now();
         let mut tx = database.begin(pair.tenant).await?;
-        let releases: Vec<Release> = executed.iter().map(release).collect();
-        let ours: HashSet<LaneId> =
-            lane::release(&mut tx, pair.tenant, worker, &releases).await?.into_iter().collect();
-        let held: Vec<&Executed> = executed.iter().filter(|one| ours.contains(&one.claim.lane)).collect();
+        let held = still_ours(&mut tx, pair.tenant, worker, executed).await?;
         let foreign = links::foreign(&mut tx, pair.tenant, target, &held).await?;
         let mut batch = Batch::default();
         for one in &held {
             batch.gather(clock, worker, target, one, &foreign, now)?;
         }
         let is_down = batch.is_down;
-        let stopped = std::mem::take(&mut batch.stopped);
+        let (stopped, releases) = (mem::take(&mut batch.stopped), mem::take(&mut batch.releases));
         write(&mut tx, clock, pair.tenant, target, batch, now).await?;
-        let lanes: Vec<LaneId> = held.iter().map(|one| one.claim.lane).collect();
         if !stopped.is_empty() {
             queue::make_way(&mut tx, clock, pair.tenant, &stopped, now).await?;
         }
-        lane::refresh(&mut tx, pair.tenant, &lanes, now).await?;
-        work::set_due(&mut tx, pair.tenant, &[pair.connector], now).await?;
+        let remaining = lane::release(&mut tx, pair.tenant, releases).await?;
+        if !remaining.is_empty() {
+            lane::refresh(&mut tx, pair.tenant, &remaining, now).await?;
+            work::set_due(&mut tx, pair.tenant, &[pair.connector], now).await?;
+        }
         if is_down {
             // In the commit that makes them wait: nobody else would ever release them.
             work::open_breaker(&mut tx, pair, now + probe::after(0)).await?;
@@ -96,19 +97,30 @@ pub async fn record(
         crash::point(Point::RecordWritten);
         db::commit(tx).await?;
         crash::point(Point::RecordCommitted);
-        Ok(lanes.len())
+        Ok(held.len())
     })
     .await
 }
 
+/// Those of the claims that nobody has taken over; their lanes are locked from here on.
+async fn still_ours<'a>(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    worker: WorkerId,
+    executed: &'a [Executed],
+) -> Result<Vec<&'a Executed>> {
+    let held = executed.iter().map(|one| Held { lane: one.claim.lane, fence: one.claim.fence }).collect();
+    let ours: HashSet<LaneId> = lane::lock_held(tx, tenant, worker, held).await?.into_iter().collect();
+    Ok(executed.iter().filter(|one| ours.contains(&one.claim.lane)).collect())
+}
+
 /// After an unknown outcome the lane runs one by one, until one succeeds.
-fn release(executed: &Executed) -> Release {
-    let runs_singly = match executed.tries.last().map(|tried| &tried.outcome) {
+fn runs_singly(executed: &Executed) -> bool {
+    match executed.tries.last().map(|tried| &tried.outcome) {
         Some(Outcome::Completed(_)) => false,
         Some(Outcome::Failed(_)) => true,
         Some(Outcome::PremiseGone(_) | Outcome::Conflict { .. }) | None => executed.claim.runs_singly,
-    };
-    Release { lane: executed.claim.lane, fence: executed.claim.fence, runs_singly }
+    }
 }
 
 impl Batch {
@@ -123,6 +135,7 @@ impl Batch {
     ) -> Result<()> {
         let claim = &executed.claim;
         let policy = target.connector.policies.retry;
+        let ended_before = self.ended.len();
         for (operation, tried) in claim.operations.iter().zip(&executed.tries) {
             let is_foreign = foreign.contains(&operation.id);
             let tried = if is_foreign { &links::anothers(tried) } else { tried };
@@ -144,6 +157,15 @@ impl Batch {
             let conflict = self.conflict(clock, operation, &tried.outcome, now);
             self.place(claim, operation, tried, settled, conflict);
         }
+        // What was not begun was claimed all the same: the guard has counted it, and does not count it twice.
+        let not_begun = claim.operations.iter().skip(executed.tries.len());
+        self.kept
+            .extend(not_begun.map(|one| Kept { first_claimed_at: Some(claim.claimed_at), ..Kept::of(one) }));
+        self.releases.push(Release {
+            lane: claim.lane,
+            ended: i32::try_from(self.ended.len() - ended_before).unwrap_or(i32::MAX),
+            runs_singly: runs_singly(executed),
+        });
         Ok(())
     }
 
@@ -181,6 +203,7 @@ impl Batch {
         Ok(())
     }
 
+    /// The conflict with the target that the attempt met, if any. Resolved as it arises, unless a person decides.
     fn conflict(
         &mut self,
         clock: &Clock,
@@ -188,9 +211,13 @@ impl Batch {
         outcome: &Outcome,
         now: DateTime<Utc>,
     ) -> Option<ConflictId> {
-        let Outcome::Conflict { conflict_type, affected, .. } = outcome else { return None };
+        let met = match outcome {
+            Outcome::Conflict { met, .. } => Some(met),
+            Outcome::Completed(completed) => completed.met.as_ref(),
+            Outcome::Failed(_) | Outcome::PremiseGone(_) => None,
+        }?;
         let id = ConflictId(clock.new_id());
-        self.conflicts.push(with_target(id, operation, *conflict_type, affected.clone(), now));
+        self.conflicts.push(with_target(id, operation, met, now));
         Some(id)
     }
 
@@ -204,6 +231,7 @@ impl Batch {
     ) {
         let attempts = operation.attempts + 1;
         if settled.status.is_final() {
+            self.parties.extend(conflict.map(|conflict| (operation.id, conflict)));
             self.ended.push(Ended {
                 id: operation.id,
                 status: settled.status,
@@ -236,22 +264,16 @@ fn decide(operation: &Operation, tried: &Tried, policy: &RetryPolicy, now: DateT
     settle(operation, &tried.outcome, policy, now, rand::random_range(-1.0..=1.0))
 }
 
-fn with_target(
-    id: ConflictId,
-    operation: &Operation,
-    conflict_type: ConflictType,
-    affected: Vec<String>,
-    now: DateTime<Utc>,
-) -> NewConflict {
+fn with_target(id: ConflictId, operation: &Operation, met: &Met, now: DateTime<Utc>) -> NewConflict {
     NewConflict {
         id,
         connector_id: operation.connector_id,
         lane_id: operation.lane_id,
         operation_a: operation.id,
         operation_b: operation.id,
-        conflict_type,
-        affected,
-        outcome: None,
+        conflict_type: met.conflict_type,
+        affected: met.affected.clone(),
+        outcome: met.outcome,
         at: now,
     }
 }
@@ -283,6 +305,9 @@ async fn write(
     batch: Batch,
     now: DateTime<Utc>,
 ) -> Result<()> {
+    if !batch.parties.is_empty() {
+        operation::note_conflicts(tx, tenant, &batch.parties).await?;
+    }
     if !batch.ended.is_empty() {
         history::archive(tx, tenant, &batch.ended, now).await?;
     }

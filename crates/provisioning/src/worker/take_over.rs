@@ -16,11 +16,15 @@ use crate::{
     crash::{self, Point},
     queue,
     store::{
-        connector::work::{self, Pair},
-        lane::{self, ClaimedRange, Lane},
+        connector::{
+            self,
+            work::{self, Pair},
+        },
+        lane::{self, ClaimedRange, Grace, Lane},
         operation::log::{self, Attempt, Level, Move},
         operation::statistics::{self, Deltas},
         operation::{self, Kept},
+        worker,
     },
     targets::OpenTarget,
 };
@@ -31,27 +35,54 @@ const MAX_CRASHES: i32 = 3;
 /// Lanes in one transaction.
 const AT_ONCE: i64 = 200;
 
+/// Pairs that stand still, in one round.
+const MOST_STANDING: i64 = 10_000;
+
 const LEASE_LOST: &str = "LEASE_LOST";
 
 impl Engine {
-    /// Frees the lanes of a pair that dead workers hold, and those that this process claimed without learning of it or
-    /// could not record: called before the first claim of a drain, when it has none in hand. Where a dead worker's late
-    /// call could still do harm, only after the call's own time-out.
-    pub(super) async fn take_over(&self, pair: Pair, target: &OpenTarget) -> Result<usize> {
-        let guarded = target.target.capabilities().versions;
-        let grace = if guarded { 0 } else { target.connector.policies.call_timeout.0 };
+    /// Frees the lanes of a pair that dead workers hold; where this process `has_none` of them in hand, also those that it
+    /// claimed without learning of it or could not record. Where a dead worker's late call could still do harm, only after
+    /// the call's own time-out: unless every write in hand states a premise, which the target honours (Q8).
+    pub(super) async fn take_over(&self, pair: Pair, target: &OpenTarget, has_none: bool) -> Result<usize> {
+        let grace = Grace {
+            seconds: f64::from(target.connector.policies.call_timeout.0),
+            honours_premises: target.target.capabilities().versions,
+        };
+        self.free_abandoned(pair, grace, has_none.then_some(self.lease.worker)).await
+    }
+
+    /// The same for pairs that nobody drains: paused, only observed, or with a target that is down. Freeing calls no
+    /// target: what the lanes hold is pending then, and can be cancelled, superseded or explained; it is read back when
+    /// it is next claimed. Only while somebody has died of late; else this costs one look.
+    pub(super) async fn take_over_standing(&self) -> Result<usize> {
+        let mut tx = self.database.begin_system().await?;
+        let pairs = if worker::has_died_of_late(&mut tx).await? {
+            work::find_standing(&mut tx, MOST_STANDING).await?
+        } else {
+            Vec::new()
+        };
+        db::commit(tx).await?;
+        let mut total = 0;
+        for pair in pairs {
+            let Some(_turn) = self.busy.begin(pair) else { continue };
+            let mut tx = self.database.begin(pair.tenant).await?;
+            let found = connector::find(&mut tx, pair.tenant, pair.connector).await?;
+            db::commit(tx).await?;
+            // One that is deleted may have lanes in hand, too.
+            let timeout = found.map(|connector| connector.policies.call_timeout).unwrap_or_default();
+            let grace = Grace { seconds: f64::from(timeout.0), honours_premises: false };
+            total += self.free_abandoned(pair, grace, Some(self.lease.worker)).await?;
+        }
+        Ok(total)
+    }
+
+    async fn free_abandoned(&self, pair: Pair, grace: Grace, own: Option<WorkerId>) -> Result<usize> {
         let mut total = 0;
         loop {
             let mut tx = self.database.begin(pair.tenant).await?;
-            let lanes = lane::lock_abandoned(
-                &mut tx,
-                pair.tenant,
-                pair.connector,
-                self.lease.worker,
-                f64::from(grace),
-                AT_ONCE,
-            )
-            .await?;
+            let lanes =
+                lane::lock_abandoned(&mut tx, pair.tenant, pair.connector, own, grace, AT_ONCE).await?;
             if lanes.is_empty() {
                 return Ok(total);
             }
@@ -75,7 +106,7 @@ impl Engine {
         for operation in &operations {
             let lane = lanes.iter().find(|lane| lane.id == operation.lane_id);
             if let Some((lane, claimed)) = lane.and_then(|lane| Some((lane, lane.claimed?))) {
-                written.lost(operation, lane, claimed, now)?;
+                written.lost(operation, lane, claimed, claimed.worker == self.lease.worker, now)?;
             }
         }
         let ids: Vec<LaneId> = lanes.iter().map(|lane| lane.id).collect();
@@ -103,10 +134,12 @@ impl Written {
         operation: &Operation,
         lane: &Lane,
         claimed: ClaimedRange,
+        is_our_own: bool,
         now: DateTime<Utc>,
     ) -> Result<()> {
-        let alone = claimed.from == claimed.through;
-        let crash_count = operation.crash_count + i32::from(alone);
+        // What this very process could not record, for want of the database, has killed nobody.
+        let is_suspect = claimed.from == claimed.through && !is_our_own;
+        let crash_count = operation.crash_count + i32::from(is_suspect);
         let events: &[Event] =
             if crash_count >= MAX_CRASHES { &[Event::Failed, Event::GaveUp] } else { &[Event::LeaseLost] };
         let status = self.log(operation, lane.fence, claimed, events, now)?;

@@ -1,6 +1,7 @@
 //! AccountService: the index of what can be asked of accounts and links.
 
 mod answer;
+mod event;
 mod parse;
 mod reads;
 
@@ -128,8 +129,13 @@ impl pb::account_service_server::AccountService for AccountServer {
 
     async fn list_account_events(
         &self,
-        _: Request<pb::ListAccountEventsRequest>,
+        request: Request<pb::ListAccountEventsRequest>,
     ) -> Answer<pb::ListAccountEventsResponse> {
-        Err(not_implemented("AccountService/ListAccountEvents"))
+        let caller = Caller::of(&request).map_err(status)?;
+        let request = request.into_inner();
+        let page = self.tokens.open(caller.tenant, &request).map_err(status)?;
+        let command = event::of_pb(request, &page).map_err(status)?;
+        let listed = self.accounts.list_events(&caller, &command).await.map_err(status)?;
+        Ok(Response::new(event::to_pb(&self.tokens, &page, listed)))
     }
 }

@@ -3,6 +3,7 @@
 mod answer;
 mod health;
 mod parse;
+mod preview;
 
 use tonic::{Request, Response, Status};
 use xavyo_runtime::Caller;
@@ -115,9 +116,12 @@ impl pb::connector_service_server::ConnectorService for ConnectorServer {
 
     async fn preview_mapping(
         &self,
-        _: Request<pb::PreviewMappingRequest>,
+        request: Request<pb::PreviewMappingRequest>,
     ) -> Answer<pb::PreviewMappingResponse> {
-        Err(not_implemented("ConnectorService/PreviewMapping"))
+        let caller = Caller::of(&request).map_err(status)?;
+        let command = preview::of_pb(request.into_inner()).map_err(status)?;
+        let found = self.connectors.preview_mapping(&caller, command).await.map_err(status)?;
+        Ok(Response::new(pb::PreviewMappingResponse { preview: Some(preview::to_pb(found)) }))
     }
 
     async fn get_connector_health(

@@ -1,7 +1,6 @@
 //! Requests of ConnectorService, parsed into commands: every field at fault is named.
 
 use xavyo_core::{
-    Error, Reason,
     connector::{Mode, ObjectType, Policies, Settings},
     error::Result,
     ids::ConnectorId,
@@ -98,13 +97,10 @@ pub(super) fn delete(request: &pb::DeleteConnectorRequest) -> Result<DeleteConne
 
 pub(super) fn pause(request: pb::PauseConnectorRequest) -> Result<PauseConnector> {
     let mut fields = Fields::default();
-    if request.until.is_some() {
-        let message = "a pause that ends by itself is not served yet: leave `until` out";
-        return Err(Error::new(Reason::NotImplemented, message).with("field", "until"));
-    }
     let command = PauseConnector {
         connector_id: fields.id("connector_id", &request.connector_id),
         reason: fields.optional_text("reason", request.reason, limits::REASON),
+        until: fields.time("until", request.until),
     };
     fields.finish(command)
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod answer;
 mod dead_letter;
+mod held;
 mod parse;
 
 use std::pin::Pin;
@@ -187,30 +188,43 @@ impl pb::operation_service_server::OperationService for OperationServer {
 
     async fn list_held_operations(
         &self,
-        _: Request<pb::ListHeldOperationsRequest>,
+        request: Request<pb::ListHeldOperationsRequest>,
     ) -> Answer<pb::ListHeldOperationsResponse> {
-        Err(not_implemented("OperationService/ListHeldOperations"))
+        let caller = Caller::of(&request).map_err(status)?;
+        let page = self.tokens.open(caller.tenant, request.get_ref()).map_err(status)?;
+        let command = held::list(request.get_ref(), &page).map_err(status)?;
+        let listed = self.operations.held(&caller, command).await.map_err(status)?;
+        Ok(Response::new(held::page(&caller, &self.tokens, &page, &listed)))
     }
 
     async fn release_held_operations(
         &self,
-        _: Request<pb::ReleaseHeldOperationsRequest>,
+        request: Request<pb::ReleaseHeldOperationsRequest>,
     ) -> Answer<pb::ReleaseHeldOperationsResponse> {
-        Err(not_implemented("OperationService/ReleaseHeldOperations"))
+        let caller = Caller::of(&request).map_err(status)?;
+        let command = held::release(request.into_inner()).map_err(status)?;
+        let released = self.operations.release_held(&caller, &command).await.map_err(status)?;
+        Ok(Response::new(pb::ReleaseHeldOperationsResponse { released }))
     }
 
     async fn cancel_held_operations(
         &self,
-        _: Request<pb::CancelHeldOperationsRequest>,
+        request: Request<pb::CancelHeldOperationsRequest>,
     ) -> Answer<pb::CancelHeldOperationsResponse> {
-        Err(not_implemented("OperationService/CancelHeldOperations"))
+        let caller = Caller::of(&request).map_err(status)?;
+        let command = held::cancel(request.into_inner()).map_err(status)?;
+        let cancelled = self.operations.cancel_held(&caller, &command).await.map_err(status)?;
+        Ok(Response::new(pb::CancelHeldOperationsResponse { cancelled }))
     }
 
     async fn register_approved_plan(
         &self,
-        _: Request<pb::RegisterApprovedPlanRequest>,
+        request: Request<pb::RegisterApprovedPlanRequest>,
     ) -> Answer<pb::RegisterApprovedPlanResponse> {
-        Err(not_implemented("OperationService/RegisterApprovedPlan"))
+        let caller = Caller::of(&request).map_err(status)?;
+        let command = held::register(request.into_inner()).map_err(status)?;
+        let registered = self.operations.register_plan(&caller, command).await.map_err(status)?;
+        Ok(Response::new(held::registered(registered)))
     }
 
     async fn revert_operations(

@@ -1,6 +1,7 @@
 //! Accounts as the database knows them, for reads over many of them: what the queue holds for each ([`in_flight`]) and
 //! what each identity calls for ([`expected`]). Accounts themselves live in their targets.
 
+pub mod event;
 pub mod expected;
 pub mod in_flight;
 

@@ -88,7 +88,7 @@ pub async fn save(tx: &mut PgConnection, tenant: TenantId, connector: &Connector
               where tenant_id = $1 and id = $2 and deleted_at is null)
          -- workers look there, without row-level security
          update connector_work
-            set paused = $9
+            set paused = $9, paused_until = null
           where tenant_id = $1 and connector_id = $2 and paused <> $9",
         tenant.0,
         connector.id.0,
@@ -150,7 +150,7 @@ pub async fn delete(
                 set deleted_at = $3, updated_at = $3, version = version + 1
               where tenant_id = $1 and id = $2 and deleted_at is null)
          update connector_work
-            set due_at = null, breaker = 'closed', probe_at = null
+            set due_at = null, breaker = 'closed', probe_at = null, paused_until = null
           where tenant_id = $1 and connector_id = $2",
         tenant.0,
         id.0,

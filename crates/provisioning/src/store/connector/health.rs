@@ -75,7 +75,10 @@ pub struct Condition {
     pub breaker: String,
     pub probe_at: Option<DateTime<Utc>>,
     pub failed_probes: i32,
-    pub ramp_started_at: Option<DateTime<Utc>>,
+    /// When a pause ends by itself.
+    pub paused_until: Option<DateTime<Utc>>,
+    /// How long ago the ramp of the last outage began, in seconds.
+    pub ramp_age_secs: Option<f64>,
     pub last_success_at: Option<DateTime<Utc>>,
     pub last_failure_at: Option<DateTime<Utc>>,
     pub last_error_code: Option<String>,
@@ -91,7 +94,8 @@ pub async fn find(
 ) -> Result<Option<Condition>> {
     sqlx::query_as!(
         Condition,
-        r#"select work.breaker, work.probe_at, work.failed_probes, work.ramp_started_at,
+        r#"select work.breaker, work.probe_at, work.failed_probes, work.paused_until,
+                  extract(epoch from now() - work.ramp_started_at)::float8 as ramp_age_secs,
                   health.last_success_at as "last_success_at?", health.last_failure_at as "last_failure_at?",
                   health.last_error_code as "last_error_code?",
                   health.last_error_message as "last_error_message?", health.down_since as "down_since?"

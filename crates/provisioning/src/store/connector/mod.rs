@@ -5,6 +5,7 @@
 
 mod change;
 pub mod health;
+pub mod pace;
 pub mod secret;
 pub mod work;
 

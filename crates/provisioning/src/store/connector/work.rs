@@ -9,6 +9,9 @@ use xavyo_core::{
 };
 use xavyo_runtime::db;
 
+/// Successful calls that close a half-open breaker.
+const CLOSES_AFTER: i32 = 3;
+
 /// A connector of a tenant, as a place where work may be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Pair {
@@ -16,15 +19,38 @@ pub struct Pair {
     pub connector: ConnectorId,
 }
 
-/// Pairs that are due and whose target is not known to be down, the longest due first.
-pub async fn find_due(connection: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> Result<Vec<Pair>> {
+/// The most pairs in one look for work.
+const MOST_DUE: i64 = 1_000;
+
+/// Pairs that are due and whose target is not known to be down: of each tenant the longest due, at most `each`. Where
+/// there are too many, every tenant's first comes before anybody's second.
+pub async fn find_due(connection: &mut PgConnection, now: DateTime<Utc>, each: i64) -> Result<Vec<Pair>> {
+    let rows = sqlx::query!(
+        "select tenant_id, connector_id
+           from (select tenant_id, connector_id, due_at,
+                        row_number() over (partition by tenant_id order by due_at) as place
+                   from connector_work
+                  where due_at <= $1 and not paused and breaker <> 'open') as due
+          where place <= $2
+          order by place, due_at
+          limit $3",
+        now,
+        each,
+        MOST_DUE,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(db::failed)?;
+    Ok(rows.into_iter().map(|row| pair(row.tenant_id, row.connector_id)).collect())
+}
+
+/// Pairs that no worker drains: paused, idle, or with a target that is down.
+pub async fn find_standing(connection: &mut PgConnection, limit: i64) -> Result<Vec<Pair>> {
     let rows = sqlx::query!(
         "select tenant_id, connector_id
            from connector_work
-          where due_at <= $1 and not paused and breaker <> 'open'
-          order by due_at
-          limit $2",
-        now,
+          where paused or breaker = 'open' or due_at is null
+          limit $1",
         limit,
     )
     .fetch_all(connection)
@@ -172,22 +198,6 @@ pub async fn probe_failed(tx: &mut PgConnection, pair: Pair, next_probe_at: Date
     Ok(())
 }
 
-/// Locks the pair's row: no breaker opens meanwhile.
-pub async fn lock(tx: &mut PgConnection, pair: Pair) -> Result<()> {
-    sqlx::query_scalar!(
-        "select connector_id
-           from connector_work
-          where tenant_id = $1 and connector_id = $2
-            for no key update",
-        pair.tenant.0,
-        pair.connector.0,
-    )
-    .fetch_optional(tx)
-    .await
-    .map_err(db::failed)?;
-    Ok(())
-}
-
 /// Other pairs that are due come first now.
 pub async fn put_last(tx: &mut PgConnection, pair: Pair, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
@@ -204,15 +214,92 @@ pub async fn put_last(tx: &mut PgConnection, pair: Pair, now: DateTime<Utc>) -> 
     Ok(())
 }
 
-/// The target answered: claims run again, from `now` on. For a pair that the caller has locked.
-pub async fn close_breaker(tx: &mut PgConnection, pair: Pair, now: DateTime<Utc>) -> Result<()> {
+/// The target answered a probe: claims try it out, from `now` on, at the slowest step of the ramp.
+pub async fn half_open_breaker(tx: &mut PgConnection, pair: Pair, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         "update connector_work
-            set breaker = 'closed', probe_at = null, failed_probes = 0, ramp_started_at = $3, due_at = $3
-          where tenant_id = $1 and connector_id = $2",
+            set breaker = 'half_open', probe_at = null, failed_probes = 0, half_open_successes = 0,
+                ramp_started_at = clock_timestamp(), due_at = $3
+          where tenant_id = $1 and connector_id = $2 and breaker = 'open'",
         pair.tenant.0,
         pair.connector.0,
         now,
+    )
+    .execute(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(())
+}
+
+/// When the pair's pause, which the caller has just begun, ends by itself.
+pub async fn set_pause_end(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    connector: ConnectorId,
+    until: Option<DateTime<Utc>>,
+) -> Result<()> {
+    sqlx::query!(
+        "update connector_work
+            set paused_until = $3
+          where tenant_id = $1 and connector_id = $2 and paused",
+        tenant.0,
+        connector.0,
+        until,
+    )
+    .execute(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(())
+}
+
+/// Pairs whose pause has come to its end.
+pub async fn find_ended_pauses(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<Pair>> {
+    let rows = sqlx::query!(
+        "select tenant_id, connector_id
+           from connector_work
+          where paused_until <= $1
+          order by paused_until
+          limit $2",
+        now,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(db::failed)?;
+    Ok(rows.into_iter().map(|row| pair(row.tenant_id, row.connector_id)).collect())
+}
+
+/// When the pair's pause ends by itself; None = it is not paused, or until somebody resumes it.
+pub async fn pause_end(tx: &mut PgConnection, pair: Pair) -> Result<Option<DateTime<Utc>>> {
+    let found = sqlx::query_scalar!(
+        "select paused_until from connector_work where tenant_id = $1 and connector_id = $2",
+        pair.tenant.0,
+        pair.connector.0,
+    )
+    .fetch_optional(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(found.flatten())
+}
+
+/// Calls succeeded. The few of them that close a half-open breaker begin the ramp; a breaker in another state is left
+/// alone.
+pub async fn count_successes(tx: &mut PgConnection, pair: Pair, successes: i32) -> Result<()> {
+    sqlx::query!(
+        "update connector_work
+            set half_open_successes = half_open_successes + $3,
+                breaker = case when half_open_successes + $3 >= $4 then 'closed' else breaker end,
+                ramp_started_at = case when half_open_successes + $3 >= $4 then clock_timestamp()
+                                       else ramp_started_at end
+          where tenant_id = $1 and connector_id = $2 and breaker = 'half_open'",
+        pair.tenant.0,
+        pair.connector.0,
+        successes,
+        CLOSES_AFTER,
     )
     .execute(tx)
     .await

@@ -19,11 +19,19 @@ pub struct Grant {
     pub through: i64,
 }
 
-/// A lane given back under its fence.
+/// A lane in hand, under the fence of its claim.
+#[derive(Clone, Copy, Debug)]
+pub struct Held {
+    pub lane: LaneId,
+    pub fence: i64,
+}
+
+/// A lane to be given back.
 #[derive(Clone, Copy, Debug)]
 pub struct Release {
     pub lane: LaneId,
-    pub fence: i64,
+    /// How many of its operations left the hot table.
+    pub ended: i32,
     /// Whether the next claim takes one operation only.
     pub runs_singly: bool,
 }
@@ -72,25 +80,29 @@ pub async fn lock_ready(
 }
 
 /// Writes the claim of lanes that the caller has locked. Returns the fence of each lane.
+///
+/// Like every statement here that writes many lanes, it joins nothing: `width_bucket` finds a lane's place among the
+/// sorted ids, so that no plan, whatever the planner believes about a young table, compares each with each.
 pub async fn claim(
     tx: &mut PgConnection,
     tenant: TenantId,
     worker: WorkerId,
     now: DateTime<Utc>,
-    grants: &[Grant],
+    mut grants: Vec<Grant>,
 ) -> Result<Vec<(LaneId, i64)>> {
+    grants.sort_unstable_by_key(|grant| grant.lane);
     let ids: Vec<Uuid> = grants.iter().map(|grant| grant.lane.0).collect();
     let from: Vec<i64> = grants.iter().map(|grant| grant.from).collect();
     let through: Vec<i64> = grants.iter().map(|grant| grant.through).collect();
     let rows = sqlx::query!(
         "update lane
             set worker_id = $2, claimed_at = $3,
-                claimed_from = granted.from_sequence, claimed_through = granted.through_sequence,
+                claimed_from = ($5::bigint[])[width_bucket(id, $4::uuid[])],
+                claimed_through = ($6::bigint[])[width_bucket(id, $4::uuid[])],
                 fence = fence + 1,
                 ready_rank = null, wake_at = null
-           from unnest($4::uuid[], $5::bigint[], $6::bigint[]) as granted(id, from_sequence, through_sequence)
-          where lane.tenant_id = $1 and lane.id = any($4) and lane.id = granted.id
-      returning lane.id, lane.fence",
+          where tenant_id = $1 and id = any($4)
+      returning id, fence",
         tenant.0,
         worker.0,
         now,
@@ -104,52 +116,82 @@ pub async fn claim(
     Ok(rows.into_iter().map(|row| (LaneId(row.id), row.fence)).collect())
 }
 
-/// Gives lanes back, unless a newer claim has taken one over. Returns those that were still ours under their fence:
-/// only their operations may be recorded (Q4).
-pub async fn release(
+/// Locks those of the lanes that are still the worker's under the fence of its claim, in id order, and returns them: only
+/// their operations may be recorded (Q4).
+pub async fn lock_held(
     tx: &mut PgConnection,
     tenant: TenantId,
     worker: WorkerId,
-    releases: &[Release],
+    mut held: Vec<Held>,
 ) -> Result<Vec<LaneId>> {
-    let ids: Vec<Uuid> = releases.iter().map(|release| release.lane.0).collect();
-    let fences: Vec<i64> = releases.iter().map(|release| release.fence).collect();
-    let singly: Vec<bool> = releases.iter().map(|release| release.runs_singly).collect();
-    let rows = sqlx::query!(
-        "with ours as materialized (
-             select lane.id, held.singly
-               from unnest($3::uuid[], $4::bigint[], $5::bool[]) as held(id, fence, singly)
-               join lane on lane.tenant_id = $1 and lane.id = any($3) and lane.id = held.id
-                        and lane.fence = held.fence and lane.worker_id = $2
-              order by lane.id
-                for no key update of lane)
-         update lane
-            set worker_id = null, claimed_from = null, claimed_through = null, claimed_at = null,
-                runs_singly = ours.singly
-           from ours
-          where lane.tenant_id = $1 and lane.id = any($3) and lane.id = ours.id
-      returning lane.id",
+    held.sort_unstable_by_key(|one| one.lane);
+    let ids: Vec<Uuid> = held.iter().map(|one| one.lane.0).collect();
+    let fences: Vec<i64> = held.iter().map(|one| one.fence).collect();
+    let ids = sqlx::query_scalar!(
+        "select id
+           from lane
+          where tenant_id = $1 and id = any($3) and worker_id = $2
+            and fence = ($4::bigint[])[width_bucket(id, $3::uuid[])]
+          order by id
+            for no key update",
         tenant.0,
         worker.0,
         &ids,
         &fences,
+    )
+    .fetch_all(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(ids.into_iter().map(LaneId).collect())
+}
+
+/// Gives back lanes that the caller has locked as held. Returns those that still have operations: they need a new head
+/// (see [`super::refresh`]); all others are empty and have none.
+pub async fn release(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    mut releases: Vec<Release>,
+) -> Result<Vec<LaneId>> {
+    releases.sort_unstable_by_key(|release| release.lane);
+    let ids: Vec<Uuid> = releases.iter().map(|release| release.lane.0).collect();
+    let ended: Vec<i32> = releases.iter().map(|release| release.ended).collect();
+    let singly: Vec<bool> = releases.iter().map(|release| release.runs_singly).collect();
+    let rows = sqlx::query!(
+        "update lane
+            set worker_id = null, claimed_from = null, claimed_through = null, claimed_at = null,
+                length = length - ($3::int[])[width_bucket(id, $2::uuid[])],
+                runs_singly = ($4::bool[])[width_bucket(id, $2::uuid[])]
+          where tenant_id = $1 and id = any($2)
+      returning id, length",
+        tenant.0,
+        &ids,
+        &ended,
         &singly,
     )
     .fetch_all(tx)
     .await
     .map_err(db::failed)?;
-    Ok(rows.into_iter().map(|row| LaneId(row.id)).collect())
+    Ok(rows.into_iter().filter(|row| row.length > 0).map(|row| LaneId(row.id)).collect())
+}
+
+/// How long a lane of a dead worker is left alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Grace {
+    /// The time that a call of its worker may still take to arrive.
+    pub seconds: f64,
+    /// The target refuses what is written on an outdated premise: no waiting where every write in hand has one.
+    pub honours_premises: bool,
 }
 
 /// Locks the lanes of a connector that nobody works on any more: those of dead workers (without a row, or with a lease
-/// that ended more than `grace_seconds` ago: the time that a call of theirs may still take to arrive), and those of
-/// `worker` itself, which calls this while it has none of the connector's lanes in hand.
+/// that ended, and the grace too), and those of `own`, the caller's worker, while it has none of the connector's lanes in
+/// hand.
 pub async fn lock_abandoned(
     tx: &mut PgConnection,
     tenant: TenantId,
     connector: ConnectorId,
-    worker: WorkerId,
-    grace_seconds: f64,
+    own: Option<WorkerId>,
+    grace: Grace,
     limit: i64,
 ) -> Result<Vec<Lane>> {
     let rows = sqlx::query_as!(
@@ -162,15 +204,22 @@ pub async fn lock_abandoned(
                  or not exists (
                     select from worker
                      where worker.id = lane.worker_id
-                       and worker.lease_until > now() - make_interval(secs => $4)))
+                       and worker.lease_until > now() - case
+                           when $6 and not exists (
+                                select from operation
+                                 where operation.tenant_id = $1 and operation.lane_id = lane.id
+                                   and operation.sequence between lane.claimed_from and lane.claimed_through
+                                   and operation.precondition is null)
+                           then interval '0' else make_interval(secs => $4) end))
           order by id
           limit $5
             for no key update skip locked",
         tenant.0,
         connector.0,
-        worker.0,
-        grace_seconds,
+        own.map(|worker| worker.0),
+        grace.seconds,
         limit,
+        grace.honours_premises,
     )
     .fetch_all(tx)
     .await

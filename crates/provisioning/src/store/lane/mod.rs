@@ -14,7 +14,9 @@ use xavyo_core::{
 };
 use xavyo_runtime::db;
 
-pub use claim::{Grant, Release, claim, lock_abandoned, lock_ready, release, take_over};
+pub use claim::{
+    Grace, Grant, Held, Release, claim, lock_abandoned, lock_held, lock_ready, release, take_over,
+};
 
 /// The most operations a lane holds.
 pub const MAX_LENGTH: i32 = 1_000;
@@ -149,10 +151,17 @@ pub async fn refresh(
     lanes: &[LaneId],
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let ids: Vec<Uuid> = lanes.iter().map(|lane| lane.0).collect();
+    if lanes.is_empty() {
+        return Ok(());
+    }
+    let mut ids: Vec<Uuid> = lanes.iter().map(|lane| lane.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
     sqlx::query!(
-        r#"with head as (
-               select touched.id as lane_id, summary.n, summary.rank, first.*
+        r#"with head as materialized (
+               select touched.id as lane_id, summary.n, summary.rank, first.id,
+                      first.status in ('pending', 'failed') and not first.is_held as may_run,
+                      first.status = 'dead_letter' as blocks, first.due_at
                  from unnest($2::uuid[]) as touched(id)
                 cross join lateral (
                       select count(*)::int as n,
@@ -161,7 +170,7 @@ pub async fn refresh(
                         from operation
                        where tenant_id = $1 and lane_id = touched.id) as summary
                  left join lateral (
-                      select o.id, o.status, o.hold_reason,
+                      select o.id, o.status, o.hold_reason is not null as is_held,
                              greatest(o.next_attempt_at, o.not_before) as due_at
                         from operation o
                         join connector c on c.tenant_id = o.tenant_id and c.id = o.connector_id
@@ -169,22 +178,24 @@ pub async fn refresh(
                          and not (o.status = 'dead_letter'
                                   and (o.overtaken or c.policies ->> 'on_dead_letter' = 'continue'))
                        order by o.sequence
-                       limit 1) as first on true)
+                       limit 1) as first on true),
+           -- one row of arrays in the order of the sorted ids, so that nothing is compared with each
+           heads as materialized (
+               select array_agg(n order by lane_id) as n,
+                      array_agg(case when may_run and (due_at is null or due_at <= $3) then rank end
+                                order by lane_id) as ready_rank,
+                      array_agg(case when may_run and due_at > $3 then due_at end order by lane_id) as wake_at,
+                      array_agg(case when blocks then id end order by lane_id) as blocked_by
+                 from head)
            update lane
-              set length = head.n,
-                  ready_rank = case
-                      when lane.worker_id is null and head.hold_reason is null
-                       and head.status in ('pending', 'failed')
-                       and (head.due_at is null or head.due_at <= $3)
-                      then head.rank end,
-                  wake_at = case
-                      when lane.worker_id is null and head.hold_reason is null
-                       and head.status in ('pending', 'failed')
-                       and head.due_at > $3
-                      then head.due_at end,
-                  blocked_by_operation_id = case when head.status = 'dead_letter' then head.id end
-             from head
-            where lane.tenant_id = $1 and lane.id = any($2) and lane.id = head.lane_id"#,
+              set length = heads.n[width_bucket(lane.id, $2)],
+                  ready_rank = case when worker_id is null
+                                    then heads.ready_rank[width_bucket(lane.id, $2)] end,
+                  wake_at = case when worker_id is null
+                                 then heads.wake_at[width_bucket(lane.id, $2)] end,
+                  blocked_by_operation_id = heads.blocked_by[width_bucket(lane.id, $2)]
+             from heads
+            where lane.tenant_id = $1 and lane.id = any($2)"#,
         tenant.0,
         &ids,
         now,

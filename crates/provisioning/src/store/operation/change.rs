@@ -105,6 +105,29 @@ pub async fn save_changed(
     Ok(())
 }
 
+/// Remembers on operations that are about to end which conflict each had a part in.
+pub async fn note_conflicts(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    parties: &[(OperationId, ConflictId)],
+) -> Result<()> {
+    let ids: Vec<Uuid> = parties.iter().map(|(id, _)| id.0).collect();
+    let conflicts: Vec<Uuid> = parties.iter().map(|(_, conflict)| conflict.0).collect();
+    sqlx::query!(
+        "update operation
+            set conflict_id = party.conflict_id
+           from unnest($2::uuid[], $3::uuid[]) as party(id, conflict_id)
+          where operation.tenant_id = $1 and operation.id = any($2) and operation.id = party.id",
+        tenant.0,
+        &ids,
+        &conflicts,
+    )
+    .execute(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(())
+}
+
 /// Everything in the lanes that has not ended, lane by lane in order. For lanes that the caller has locked.
 pub async fn of_lanes(tx: &mut PgConnection, tenant: TenantId, lanes: &[LaneId]) -> Result<Vec<Operation>> {
     let lanes: Vec<Uuid> = lanes.iter().map(|id| id.0).collect();

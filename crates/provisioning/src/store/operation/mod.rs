@@ -24,7 +24,7 @@ use xavyo_core::{
 };
 use xavyo_runtime::db;
 
-pub use change::{Changed, of_lanes, of_lanes_with_leaves, save_changed};
+pub use change::{Changed, note_conflicts, of_lanes, of_lanes_with_leaves, save_changed};
 
 use self::row::OperationRow;
 
@@ -120,37 +120,39 @@ pub async fn insert(
 }
 
 /// The first operations of each lane, in order, at most `per_lane` of each. They begin after the dead letters that do
-/// not hold their lane; one further back stands among them, so that no claim spans it. For lanes that the caller has
-/// locked.
+/// not hold their lane (overtaken, or all of them where `passes_dead_letters`); one further back stands among them, so
+/// that no claim spans it. For lanes that the caller has locked and nobody has claimed.
 pub async fn heads(
     tx: &mut PgConnection,
     tenant: TenantId,
     lanes: &[LaneId],
+    passes_dead_letters: bool,
     per_lane: i64,
 ) -> Result<Vec<Operation>> {
     let ids: Vec<Uuid> = lanes.iter().map(|lane| lane.0).collect();
     let rows: Vec<OperationRow> = sqlx::query_as(
-        "select first.*
+        "select first.*, null::uuid as blocked_by_operation_id, null::uuid as merged_into_operation_id,
+                null::text as resolution_notes, null::uuid as resolved_by, null::timestamptz as resolved_at,
+                null::timestamptz as completed_at
            from unnest($2::uuid[]) as claimed(lane_id)
           cross join lateral (
-                select o.sequence
-                  from operation o
-                  join connector c on c.tenant_id = o.tenant_id and c.id = o.connector_id
-                 where o.tenant_id = $1 and o.lane_id = claimed.lane_id
-                   and not (o.status = 'dead_letter'
-                            and (o.overtaken or c.policies ->> 'on_dead_letter' = 'continue'))
-                 order by o.sequence
+                select sequence
+                  from operation
+                 where tenant_id = $1 and lane_id = claimed.lane_id
+                   and not (status = 'dead_letter' and (overtaken or $4))
+                 order by sequence
                  limit 1) as head
           cross join lateral (
-                select o.*
-                  from operation_now o
-                 where o.tenant_id = $1 and o.lane_id = claimed.lane_id and o.sequence >= head.sequence
-                 order by o.sequence
+                select *
+                  from operation
+                 where tenant_id = $1 and lane_id = claimed.lane_id and sequence >= head.sequence
+                 order by sequence
                  limit $3) as first",
     )
     .bind(tenant.0)
     .bind(ids)
     .bind(per_lane)
+    .bind(passes_dead_letters)
     .fetch_all(tx)
     .await
     .map_err(db::failed)?;

@@ -72,6 +72,8 @@ pub struct ConnectorState {
     pub connector_id: Uuid,
     pub paused: bool,
     pub pause_reason: Option<String>,
+    /// When the pause ends by itself, if it does.
+    pub paused_until: Option<DateTime<Utc>>,
     /// The next probe, while the target is down.
     pub probe_at: Option<DateTime<Utc>>,
 }
@@ -84,7 +86,7 @@ pub async fn of_connectors(
     let ids: Vec<Uuid> = connectors.iter().map(|id| id.0).collect();
     sqlx::query_as!(
         ConnectorState,
-        "select c.id as connector_id, c.paused, c.pause_reason, w.probe_at
+        "select c.id as connector_id, c.paused, c.pause_reason, w.paused_until, w.probe_at
            from connector c
            join connector_work w on w.tenant_id = c.tenant_id and w.connector_id = c.id
           where c.tenant_id = $1 and c.id = any($2)",

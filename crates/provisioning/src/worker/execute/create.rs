@@ -5,7 +5,7 @@ use xavyo_core::{
     account::{Account, AccountKey, AccountState},
     change::{ACCOUNT_STATE, Change},
     comparison,
-    conflict::ConflictType,
+    conflict::{Clash, ConflictOutcome, ConflictType},
     connector::FailureKind,
     effect,
     value::Attributes,
@@ -15,6 +15,7 @@ use super::{
     Attempt, Completed, Outcome, Stop, failed, present, refused,
     unsealed::{hidden_texts, silenced},
 };
+use crate::worker::outcome::Met;
 
 /// Names tried when the mapping's naming expression makes others for taken ones.
 const MAX_ITERATION: u32 = 99;
@@ -94,11 +95,12 @@ impl Attempt<'_> {
             }
             tried = Some(external_uid);
         }
-        Err(Stop::With(Outcome::Conflict {
-            conflict_type: ConflictType::AccountExists,
-            affected: Vec::new(),
-            message: format!("{} belongs to another account", tried.unwrap_or_default()),
-        }))
+        let message = format!("{} belongs to another account", tried.unwrap_or_default());
+        let outcome = Clash::AccountExists.outcome(self.rule(Clash::AccountExists));
+        // Not even an automatic create takes what is another's.
+        let outcome = outcome.filter(|outcome| *outcome != ConflictOutcome::Applied);
+        let met = Met { conflict_type: ConflictType::AccountExists, affected: Vec::new(), outcome };
+        Err(Stop::With(Outcome::Conflict { met, message }))
     }
 
     async fn send_create(
@@ -131,9 +133,15 @@ impl Attempt<'_> {
     async fn adopt(&self, external_uid: &str, attributes: &Attributes) -> Result<Option<Completed>, Stop> {
         let Some(existing) = self.read_by_name(external_uid).await? else { return Ok(None) };
         self.check_unprotected(&existing)?;
-        Ok(self
-            .is_ours(&existing, attributes)?
-            .then(|| present(format!("adopted {}", existing.external_uid), existing.key(), None)))
+        let adopted = || present(format!("adopted {}", existing.external_uid), existing.key(), None);
+        if self.is_ours(&existing, attributes)? {
+            return Ok(Some(adopted()));
+        }
+        if !self.adopts_anything() {
+            return Ok(None);
+        }
+        let met = self.contradicted(Clash::AccountExists, Vec::new(), "the account is another's")?;
+        Ok(Some(Completed { met, ..adopted() }))
     }
 
     /// Ours is what correlates with the identity; and, after an unknown outcome, what holds just what we wrote.

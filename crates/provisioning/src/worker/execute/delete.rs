@@ -34,7 +34,7 @@ impl Attempt<'_> {
 }
 
 fn gone(message: impl Into<String>) -> Completed {
-    Completed { message: message.into(), effect: Effect::Gone }
+    Completed { message: message.into(), effect: Effect::Gone, met: None }
 }
 
 /// A uid may have been given to another person (fault 4): where the target has immutable ids, an account is deleted

@@ -3,6 +3,7 @@
 //! An attempt reads before it writes whenever something has to be known first: a premise, a protected account, an
 //! earlier outcome that is unknown. It writes at most once. Begin with [`Attempt::run`].
 
+mod contradiction;
 mod create;
 mod delete;
 mod premise;
@@ -67,6 +68,11 @@ pub async fn execute(
     } else {
         one_by_one(&target, &clock, &lease, &references, &claim).await
     };
+    // Whoever calls a target that serves nobody only meets the same; one that refuses us may lock our login for it.
+    let last = tries.last().map(|tried| &tried.outcome);
+    if last.is_some_and(|outcome| outcome.is(FailureKind::Down) || outcome.is(FailureKind::BadCredentials)) {
+        lease.halt();
+    }
     Executed { claim, tries }
 }
 
@@ -196,7 +202,7 @@ impl<'a> Attempt<'a> {
 }
 
 fn present(message: impl Into<String>, account: AccountKey, disabled: Option<bool>) -> Completed {
-    Completed { message: message.into(), effect: Effect::Present { account, disabled } }
+    Completed { message: message.into(), effect: Effect::Present { account, disabled }, met: None }
 }
 
 fn failed(failure: TargetFailure) -> Stop {

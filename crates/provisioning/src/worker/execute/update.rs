@@ -5,13 +5,16 @@ use xavyo_core::{
     account::{Account, AccountKey, AccountState},
     change::{ACCOUNT_STATE, Changes},
     comparison,
+    conflict::Clash,
     connector::FailureKind,
     mapping::Evaluation,
     value::Attributes,
 };
 
 use super::{
-    Attempt, Completed, Effect, Stop, failed,
+    Attempt, Completed, Effect, Stop,
+    contradiction::Seen,
+    failed,
     premise::premise_gone,
     present, refused,
     unsealed::{hidden_texts, silenced},
@@ -30,17 +33,25 @@ impl Attempt<'_> {
                 self.check_allowed("update", |allowed| allowed.update)?;
             }
         }
+        let mut seen = Seen::default();
         for _ in 1..READS {
-            match self.read_and_write(&key, state).await {
+            match self.read_and_write(&key, state, &mut seen).await {
                 Err(stop) if stop.is(FailureKind::PreconditionFailed) => {}
                 Err(stop) if stop.is(FailureKind::NotFound) => return self.without_account().await,
-                done => return done,
+                Ok(completed) => return Ok(seen.recorded(completed)),
+                stopped => return stopped,
             }
         }
-        self.read_and_write(&key, state).await
+        let completed = self.read_and_write(&key, state, &mut seen).await?;
+        Ok(seen.recorded(completed))
     }
 
-    async fn read_and_write(&self, key: &AccountKey, state: Option<AccountState>) -> Result<Completed, Stop> {
+    async fn read_and_write(
+        &self,
+        key: &AccountKey,
+        state: Option<AccountState>,
+        seen: &mut Seen,
+    ) -> Result<Completed, Stop> {
         let live = if self.reads_first(state)? {
             match self.read(key).await? {
                 None if self.has_premise() => return Err(premise_gone()),
@@ -56,8 +67,10 @@ impl Attempt<'_> {
                 return Ok(self.updated("the account shows it already", live.key(), state));
             }
             self.check_premise(Some(live))?;
+            self.look_again(seen, live)?;
         }
-        let changes = self.changes(live.as_ref())?;
+        let changes = seen.without_left(self.changes(live.as_ref())?);
+        let state = state.filter(|_| !seen.leaves_state());
         if changes.is_empty() && state.is_none() {
             return Ok(present("nothing to change", key.clone(), None));
         }
@@ -77,7 +90,7 @@ impl Attempt<'_> {
             changes.iter().flat_map(|(name, change)| change.values().map(move |value| (name, value)));
         let hidden = hidden_texts(self.program()?, written);
         self.may_call()?;
-        let guarded = self.has_premise() && self.connector().capabilities().versions;
+        let guarded = self.connector().capabilities().versions;
         let update = AccountUpdate {
             changes,
             enabled: state.map(|state| state == AccountState::Enabled),
@@ -134,15 +147,21 @@ impl Attempt<'_> {
         if self.has_premise() {
             return Err(premise_gone());
         }
-        let gone = || Ok(Completed { message: "the account is gone".to_owned(), effect: Effect::Gone });
         let leaves = self.operation.wanted_state() == Some(AccountState::Disabled);
-        let Some(identity) = self.identity.filter(|_| !leaves) else { return gone() };
+        let message = "the account is gone".to_owned();
+        if leaves {
+            return Ok(Completed { message, effect: Effect::Gone, met: None });
+        }
+        let met = self.contradicted(Clash::MissingTarget, Vec::new(), &message)?;
+        let gone = Completed { message, effect: Effect::Gone, met: met.clone() };
+        let Some(identity) = self.identity else { return Ok(gone) };
         match self.program()?.scope(identity) {
             Evaluation::In => {
                 self.check_allowed("create", |allowed| allowed.create)?;
-                self.create_unlinked().await
+                let created = self.create_unlinked().await?;
+                Ok(Completed { met: created.met.clone().or(met), ..created })
             }
-            Evaluation::Out => gone(),
+            Evaluation::Out => Ok(gone),
             Evaluation::Unknown(error) => Err(refused("SCOPE_UNKNOWN", error)),
         }
     }

@@ -209,3 +209,85 @@ async fn a_delete_waits_for_no_persons_decision() {
     let moot = bench.conflicts().get(&bench.caller, conflict.id).await.unwrap();
     assert_eq!(moot.status, ConflictStatus::Resolved);
 }
+
+impl Bench {
+    /// An update of an account that nobody has.
+    async fn without_target(&self) -> (OperationId, Conflict) {
+        let id = self.update("nobody", "1@x").await;
+        self.drain().await;
+        let conflict = self.conflicts_of(id).await.remove(0);
+        assert_eq!(conflict.operation_id_a, conflict.operation_id_b);
+        (id, conflict)
+    }
+
+    /// Twin's create meets the account of another.
+    async fn account_exists(&self) -> (OperationId, Conflict) {
+        self.create("ann").await;
+        self.drain().await;
+        let twin = self.identity("twin", "twin@x").await;
+        let create = self.command(OperationType::Create, "ann", set("mail", "twin@x"));
+        let id = self.accept(CreateOperation { identity_id: Some(twin), ..create }).await;
+        self.drain().await;
+        let conflict = self.conflicts_of(id).await.remove(0);
+        assert_eq!(conflict.conflict_type, ConflictType::AccountExists);
+        (id, conflict)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_of_what_is_gone_goes_by_default_or_waits_for_a_person() {
+    let bench = Bench::deciding().await;
+    let (id, conflict) = bench.without_target().await;
+    assert_eq!(
+        (conflict.conflict_type, conflict.outcome),
+        (ConflictType::MissingTarget, Some(ConflictOutcome::Applied))
+    );
+    let done = bench.get(id).await;
+    assert_eq!((done.status, done.conflict_id), (OperationStatus::Completed, Some(conflict.id)));
+
+    let bench = Bench::asking(&[ConflictType::MissingTarget]).await;
+    let (id, conflict) = bench.without_target().await;
+    assert_eq!(
+        (conflict.status, bench.status(id).await),
+        (ConflictStatus::Pending, OperationStatus::Pending)
+    );
+    bench.resolve(&conflict, ConflictOutcome::Applied).await.unwrap();
+    bench.drain().await;
+    assert_eq!(bench.status(id).await, OperationStatus::Completed, "and it does not meet it again");
+    assert_eq!(bench.conflicts_of(id).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_account_is_adopted_or_left_alone_as_a_person_decides() {
+    let bench = Bench::deciding().await;
+    let (id, conflict) = bench.account_exists().await;
+    assert_eq!(conflict.status, ConflictStatus::Pending);
+    bench.resolve(&conflict, ConflictOutcome::Applied).await.unwrap();
+    bench.drain().await;
+    assert_eq!(bench.status(id).await, OperationStatus::Completed);
+    let mut tx = bench.engine.database.begin(bench.pair.tenant).await.unwrap();
+    let lane = bench.get(id).await.lane_id;
+    let links = crate::store::link::find_by_lanes(&mut tx, bench.pair.tenant, &[lane]).await.unwrap();
+    assert_eq!(links.len(), 1, "adopted");
+    drop(tx);
+
+    let bench = Bench::deciding().await;
+    let (id, conflict) = bench.account_exists().await;
+    bench.resolve(&conflict, ConflictOutcome::Rejected).await.unwrap();
+    bench.drain().await;
+    assert_eq!(bench.status(id).await, OperationStatus::Cancelled);
+    assert_eq!(bench.writes().last().unwrap(), "create:ann", "nothing was written since");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policy_gives_up_an_update_of_what_is_gone() {
+    let bench = Bench::with(MemorySettings::default(), |connector| {
+        connector.policies.conflicts.insert(ConflictType::MissingTarget, ConflictRule::Superseded);
+    })
+    .await;
+    let (id, conflict) = bench.without_target().await;
+    assert_eq!(conflict.outcome, Some(ConflictOutcome::Superseded));
+    let ended = bench.get(id).await;
+    assert_eq!((ended.status, ended.conflict_id), (OperationStatus::Cancelled, Some(conflict.id)));
+    assert_eq!(bench.path(id).await, "pending in_progress cancelled");
+}

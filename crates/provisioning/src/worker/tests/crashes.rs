@@ -10,7 +10,7 @@ impl Bench {
         let target = engine.open(self.pair).await.unwrap().unwrap();
         let mut executed = Vec::new();
         for claim in claims {
-            let (clock, lease) = (engine.clock.clone(), engine.lease.clone());
+            let (clock, lease) = (engine.clock.clone(), engine.lease.licence());
             let one = execute::execute(target.clone(), clock, lease, References::default(), claim);
             executed.push(one.await);
         }
@@ -125,4 +125,50 @@ async fn a_claim_whose_commit_was_not_learned_of_is_taken_over_by_its_own_worker
     bench.drain().await;
     assert_eq!(bench.status(id).await, OperationStatus::Completed);
     assert_eq!(bench.path(id).await, "pending in_progress pending in_progress completed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_worker_held_is_freed_although_its_connector_is_paused_q10() {
+    let bench = Bench::new().await;
+    let id = bench.create("ann").await;
+    let dying = bench.another_engine().await;
+    bench.claim(&dying).await;
+    bench.died(&dying, 60.0).await;
+    let mut tx = bench.engine.database.begin(bench.pair.tenant).await.unwrap();
+    let (tenant, connector) = (bench.pair.tenant, bench.pair.connector);
+    connector::pause(&mut tx, tenant, connector, None, bench.engine.clock.now()).await.unwrap();
+    db::commit(tx).await.unwrap();
+    assert_eq!(bench.engine.take_over_standing().await.unwrap(), 1);
+    assert_eq!(bench.path(id).await, "pending in_progress pending");
+    bench.operations.cancel(&bench.caller, &Bench::change(id, None)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_this_process_could_not_record_is_no_crash_of_the_operation_fault_24() {
+    let bench = Bench::new().await;
+    let id = bench.create("ann").await;
+    for _ in 0..3 {
+        bench.claim(&bench.engine).await;
+        bench.take_over().await;
+    }
+    assert_eq!(bench.get(id).await.crash_count, 0);
+    bench.drain().await;
+    assert_eq!(bench.status(id).await, OperationStatus::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blind_write_of_a_dead_worker_is_waited_for_and_one_with_a_premise_is_not_q8() {
+    let bench = Bench::new().await;
+    bench.create("ann").await;
+    bench.create("bob").await;
+    bench.drain().await;
+    let blind = bench.update("ann", "late@x").await;
+    let premise = bench.delete_of("bob", bench.immutable_id("bob"));
+    let guarded = bench.accept(premise).await;
+    let dying = bench.another_engine().await;
+    bench.claim(&dying).await;
+    bench.died(&dying, 1.0).await;
+    assert_eq!(bench.take_over().await, 1);
+    assert_eq!(bench.status(guarded).await, OperationStatus::Pending);
+    assert_eq!(bench.status(blind).await, OperationStatus::InProgress, "its call may still arrive");
 }

@@ -4,14 +4,19 @@
 mod conflicts;
 mod crashes;
 mod failures;
+mod guard;
 mod leaves;
 mod order;
 mod outages;
+mod pacing;
 mod premises;
 mod retention;
 mod standing;
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
@@ -23,9 +28,9 @@ use xavyo_connectors::{
 use xavyo_core::{
     change::{Change, Changes},
     conflict::{ConflictRule, ConflictType},
-    connector::{Connector, MemoryFault, MemorySettings, Mode, ObjectType, Policies, Settings},
+    connector::{Connector, GuardLimit, MemoryFault, MemorySettings, Mode, ObjectType, Policies, Settings},
     identity::Identity,
-    ids::{ConnectorId, IdentityId, OperationId, SubjectId, TenantId},
+    ids::{ConnectorId, IdentityId, OperationId, SubjectId, TenantId, WorkerId},
     operation::{Operation, OperationStatus, OperationType},
     value::{Attributes, Value},
 };
@@ -35,6 +40,7 @@ use xavyo_sandbox::{postgres, service::Kind};
 use super::{Engine, Limits, Nudge, claim::Claim};
 use crate::{
     operations::{ChangeOperation, CreateOperation, Operations},
+    pacing::Pacing,
     programs::Programs,
     secrets::Vault,
     store::{
@@ -189,6 +195,7 @@ impl Bench {
     /// Lets the engine work until nothing can be claimed now.
     async fn drain(&self) {
         self.engine.drain(self.pair, CancellationToken::new()).await.unwrap();
+        self.engine.targets.pacing().step(Duration::ZERO).await;
     }
 
     async fn claim(&self, engine: &Engine) -> Vec<Claim> {
@@ -203,10 +210,22 @@ impl Bench {
         engine.lease.give_up(&engine.database).await.unwrap();
     }
 
+    /// As if the process had died so many seconds ago: its lease has ended, its row stays.
+    async fn died(&self, engine: &Engine, seconds_ago: f64) {
+        let mut tx = self.engine.database.begin_system().await.unwrap();
+        sqlx::query("update worker set lease_until = now() - make_interval(secs => $2) where id = $1")
+            .bind(engine.lease.worker.0)
+            .bind(seconds_ago)
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        db::commit(tx).await.unwrap();
+    }
+
     /// Past the time in which a call of a dead worker may still arrive.
     async fn take_over(&self) -> usize {
         let target = self.engine.open(self.pair).await.unwrap().unwrap();
-        self.engine.take_over(self.pair, &target).await.unwrap()
+        self.engine.take_over(self.pair, &target, true).await.unwrap()
     }
 
     fn wait(&self, seconds: i64) {
@@ -247,6 +266,8 @@ fn connector_over(clock: &Clock, settings: MemorySettings) -> Connector {
     policies.allowed_actions.delete = true;
     // Updates follow each other here, whatever they write: what contradicts has tests of its own.
     policies.conflicts.insert(ConflictType::ConcurrentUpdate, ConflictRule::Applied);
+    policies.guard.destructive = GuardLimit::None;
+    policies.guard.constructive = GuardLimit::None;
     Connector {
         id: ConnectorId(clock.new_id()),
         name: "bench".to_owned(),
@@ -271,7 +292,9 @@ fn vault(clock: &Clock) -> Vault {
 fn engine(database: &Database, clock: &Clock, nudge: &Nudge) -> Engine {
     let vault = vault(clock);
     let options = Options { allow_memory: true, ..Options::default() };
-    let targets = Targets::new(database.clone(), vault, Programs::default(), options);
+    let worker = WorkerId(clock.new_id());
+    let pacing = Pacing::shared(database, worker);
+    let targets = Targets::new(database.clone(), vault, Programs::default(), options).paced_by(pacing);
     let limits = Limits { pairs: 4, lanes_per_claim: 100, poll: std::time::Duration::from_millis(1) };
-    Engine::new(database.clone(), clock.clone(), targets, nudge.clone(), limits)
+    Engine::new(worker, database.clone(), clock.clone(), targets, nudge.clone(), limits)
 }
