@@ -7,6 +7,7 @@
 //! Begin with [`Connector`], then [`open`]. The kinds are [`ldap`], [`sql`], [`remote`] and [`memory`]; [`wrappers`] compose
 //! around any of them; [`egress`] says which addresses may be connected to at all.
 
+mod changed;
 mod connector;
 pub mod egress;
 pub mod ldap;
@@ -28,12 +29,11 @@ pub use connector::{
 };
 pub use options::{Options, Secrets};
 pub use validation::{secret_fields, validate};
-use xavyo_core::{Error, Reason, connector::Settings};
+use xavyo_core::{Error, connector::Settings};
 
 /// Opens a connector. Lazy: no I/O happens before its first call, so that a target that is down refuses nothing here.
 ///
-/// Fails with the violations of [`validate`], with a violation of `secrets.*` where a secret is missing, and with
-/// `NOT_IMPLEMENTED` for kinds that this build does not serve.
+/// Fails with the violations of [`validate`], and with a violation of `secrets.*` where a secret is missing.
 pub fn open(settings: &Settings, secrets: &Secrets, options: &Options) -> Result<Arc<dyn Connector>, Error> {
     let violations = validate(settings, options);
     if !violations.is_empty() {
@@ -41,15 +41,9 @@ pub fn open(settings: &Settings, secrets: &Secrets, options: &Options) -> Result
     }
     match settings {
         Settings::Ldap(settings) => Ok(Arc::new(ldap::Ldap::open(settings, secrets, options)?)),
-        Settings::Sql(settings) if settings.statements.is_some() => Err(not_implemented("sql, by statements,")),
         Settings::Sql(settings) => Ok(Arc::new(sql::Sql::open(settings, secrets, options))),
         Settings::Memory(settings) => Ok(Arc::new(memory::Memory::open(settings, options)?)),
         Settings::Scim(_) => Err(not_implemented("scim")),
         Settings::Remote(settings) => Ok(Arc::new(remote::Remote::open(settings, secrets, options)?)),
     }
-}
-
-fn not_implemented(kind: &'static str) -> Error {
-    Error::new(Reason::NotImplemented, format!("connectors of kind {kind} are not served yet"))
-        .with("kind", kind)
 }

@@ -171,9 +171,15 @@ fn check_sql(settings: &SqlSettings, options: &Options, found: &mut Findings) {
     found.certificates("ca_certificates", settings.ca_certificates.as_deref());
     found.text(&settings.database, "database");
     found.text(&settings.username, "username");
+    let has_table = settings.statements.is_none();
+    if let Some(statements) = &settings.statements {
+        for (field, expected) in sql::faults(settings, statements) {
+            found.require(false, &field, &expected);
+        }
+    }
     for (name, field) in [
-        (Some(&settings.schema), "schema"),
-        (Some(&settings.table), "table"),
+        (Some(&settings.schema).filter(|_| has_table), "schema"),
+        (Some(&settings.table).filter(|_| has_table), "table"),
         (Some(&settings.uid_column), "uid_column"),
         (settings.id_column.as_ref(), "id_column"),
         (settings.version_column.as_ref(), "version_column"),

@@ -1,7 +1,8 @@
 //! A connection to either database, and the only two things that pass through it: text and, from Postgres, lists of it.
 
 use sqlx::{
-    AssertSqlSafe, Column, Connection as _, MySqlConnection, PgConnection, Row as _, TypeInfo,
+    AssertSqlSafe, Column, Connection as _, Either, Executor, MySqlConnection, PgConnection, Row as _,
+    SqlSafeStr, Statement, TypeInfo,
     mysql::{MySqlArguments, MySqlRow},
     postgres::{PgArguments, PgRow},
     query::Query,
@@ -24,11 +25,21 @@ pub(super) type Row = Vec<Cell>;
 pub(super) enum Parameter {
     Null,
     Text(String),
-    List(Vec<String>),
+    /// None = null, which Postgres must know to be of a list.
+    List(Option<Vec<String>>),
     Integer(i64),
     Unsigned(u64),
     Double(f64),
     Bytes(Vec<u8>),
+}
+
+/// What a database says of a statement before it runs.
+#[derive(Debug)]
+pub(super) struct Described {
+    /// Names and types, by the driver's names.
+    pub columns: Vec<(String, String)>,
+    /// The types of the parameters; empty where the database does not know them.
+    pub parameters: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -85,6 +96,15 @@ impl Connection {
         }
     }
 
+    /// Lets the database parse a statement, without running it.
+    pub async fn describe(&mut self, statement: String) -> Result<Described, sqlx::Error> {
+        let statement = AssertSqlSafe(statement).into_sql_str();
+        match self {
+            Self::Postgres(connection) => described(&connection.prepare(statement).await?),
+            Self::Mysql(connection) => described(&connection.prepare(statement).await?),
+        }
+    }
+
     pub async fn ping(&mut self) -> Result<(), sqlx::Error> {
         match self {
             Self::Postgres(connection) => connection.ping().await,
@@ -105,6 +125,20 @@ impl Cell {
     pub fn count(&self) -> i64 {
         self.text().and_then(|text| text.parse().ok()).unwrap_or_default()
     }
+}
+
+fn described<S: Statement>(statement: &S) -> Result<Described, sqlx::Error> {
+    let columns = statement.columns().iter();
+    let parameters = match statement.parameters() {
+        Some(Either::Left(types)) => types.iter().map(|it| it.name().to_owned()).collect(),
+        Some(Either::Right(_)) | None => Vec::new(),
+    };
+    Ok(Described {
+        columns: columns
+            .map(|column| (column.name().to_owned(), column.type_info().name().to_owned()))
+            .collect(),
+        parameters,
+    })
 }
 
 fn bind_postgres(
@@ -129,7 +163,7 @@ fn bind_mysql(
     match parameter {
         Parameter::Null => query.bind(None::<String>),
         Parameter::Text(text) => query.bind(text),
-        Parameter::List(texts) => query.bind(serde_json::Value::from(texts).to_string()),
+        Parameter::List(texts) => query.bind(texts.map(|texts| serde_json::Value::from(texts).to_string())),
         Parameter::Integer(number) => query.bind(number),
         Parameter::Unsigned(number) => query.bind(number),
         Parameter::Double(number) => query.bind(number),

@@ -13,7 +13,7 @@ use futures::stream::BoxStream;
 use tokio::time::{self, Instant};
 use xavyo_core::{
     account::{Account, AccountKey},
-    connector::{FailureKind, SqlDialect, SqlSettings, TargetFailure},
+    connector::{FailureKind, SqlDialect, SqlSettings, SqlStatements, TargetFailure},
     value::Value,
 };
 
@@ -25,6 +25,7 @@ use super::{
     read,
     server::{Driver, Server},
     session::Session,
+    statements::{self, Statements},
     table::{Table, Version},
     write::Write,
 };
@@ -37,6 +38,9 @@ use crate::{
 
 /// A connection idle for longer is asked whether it is still there.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+/// How often a write that meets others is tried.
+const RACES: usize = 5;
 
 /// A connector to one table.
 #[derive(Debug)]
@@ -91,14 +95,41 @@ impl Sql {
         if let Some(table) = self.described().clone() {
             return Ok(table);
         }
+        let described = match &self.settings.statements {
+            Some(statements) => self.describe_list(connection, statements).await,
+            None => self.describe_table(connection).await,
+        };
+        let dialect = self.server.dialect();
+        let table =
+            described.map_err(|trouble| trouble.at(Stage::Working, dialect, &Redaction::default()))?;
+        let table = Arc::new(table);
+        *self.described() = Some(table.clone());
+        Ok(table)
+    }
+
+    async fn describe_table(&self, connection: &mut Connection) -> Result<Table, Trouble> {
         let SqlSettings { schema, table, .. } = &self.settings;
         let dialect = self.server.dialect();
-        let described = self.server.driver.describe(connection, schema, table).await;
-        let catalogue =
-            described.map_err(|trouble| trouble.at(Stage::Working, dialect, &Redaction::default()))?;
+        let catalogue = self.server.driver.describe(connection, schema, table).await?;
         let source = format!("{}.{}", dialect.quoted(schema), dialect.quoted(table));
-        let table = Arc::new(Table::new(&self.settings, dialect, source, catalogue)?);
-        *self.described() = Some(table.clone());
+        Ok(Table::new(&self.settings, dialect, source, catalogue)?)
+    }
+
+    /// The list's columns are the account; which of them are attributes the settings say, and all must be there.
+    async fn describe_list(
+        &self,
+        connection: &mut Connection,
+        statements: &SqlStatements,
+    ) -> Result<Table, Trouble> {
+        let dialect = self.server.dialect();
+        let source = statements::source(&statements.list);
+        let catalogue = self.server.driver.describe_list(connection, &source).await?;
+        let mut table = Table::new(&self.settings, dialect, source, catalogue)?;
+        for name in &statements.attributes {
+            table.column(name)?;
+        }
+        let driver = self.server.driver.as_ref();
+        table.statements = Some(Statements::prepare(connection, driver, &self.settings, statements).await?);
         Ok(table)
     }
 
@@ -113,7 +144,24 @@ impl Sql {
         failure
     }
 
+    /// Who loses a race has written nothing, and finds the other's work when he looks again.
     async fn write(&self, write: Write<'_>) -> Result<Option<Account>, TargetFailure> {
+        let (began, mut tries) = (Instant::now(), 1);
+        loop {
+            match self.try_to_write(write).await {
+                Err(failure) if self.server.dialect().lost_a_race(&failure.code) => {
+                    let has_time = tries < RACES && began.elapsed() < self.server.timeout / 2;
+                    if !has_time {
+                        return Err(failure);
+                    }
+                    tries += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn try_to_write(&self, write: Write<'_>) -> Result<Option<Account>, TargetFailure> {
         let Session { place, mut connection, table, deadline } = self.session().await?;
         let committing = AtomicBool::new(false);
         let stage = || if committing.load(Ordering::Relaxed) { Stage::Committing } else { Stage::Working };
@@ -188,7 +236,10 @@ impl Connector for Sql {
         Capabilities {
             immutable_ids: self.settings.id_column.is_some(),
             versions,
-            disables: self.settings.disabled_column.is_some() || self.settings.enabled_column.is_some(),
+            disables: match &self.settings.statements {
+                Some(statements) => statements.disable.is_some(),
+                None => self.settings.disabled_column.is_some() || self.settings.enabled_column.is_some(),
+            },
             repeatable_updates: true,
             changes: false,
         }

@@ -28,6 +28,8 @@ pub(super) trait Dialect: Debug + Send + Sync {
     fn snapshot(&self) -> &'static str;
     /// Opens a transaction that writes.
     fn begin(&self) -> &'static str;
+    /// Opens one in which nobody else's change of an account that was read goes unnoticed.
+    fn begin_steady(&self) -> &'static str;
     /// Tells the transaction, or the session, our tag: one parameter.
     fn tag(&self) -> &'static str;
     fn paging(&self) -> Paging;
@@ -48,6 +50,9 @@ pub(super) trait Dialect: Debug + Send + Sync {
     /// The same of a key's text, which is how the column's value is shown.
     fn key(&self, column: &Column, text: &str) -> Option<Parameter>;
 
+    /// The `position`th parameter of an operator's statement: of the type that the database wants there, if it said so.
+    fn placeholder(&self, position: usize, type_name: Option<&str>) -> String;
+
     /// Statements that together find the rows of many keys. The first column of each row is the place of its key in
     /// `keys`, the rest is the selection.
     fn by_keys(
@@ -63,6 +68,8 @@ pub(super) trait Dialect: Debug + Send + Sync {
     fn delete_from(&self, table: &str) -> String;
     /// Writes show the rows that they leave (`returning`); else they are read back.
     fn shows_what_it_writes(&self) -> bool;
+    /// The column as one that is true or false, if it can be: MySQL's booleans are numbers.
+    fn flag(&self, column: Column) -> Option<Column>;
     /// Two writes of the column, however fast, leave different values.
     fn tells_versions_apart(&self, column: &Column) -> bool;
 
@@ -71,6 +78,8 @@ pub(super) trait Dialect: Debug + Send + Sync {
     fn is_no_key(&self, error: &sqlx::Error) -> bool;
     /// A write ran into a uniqueness.
     fn is_taken(&self, code: &str) -> bool;
+    /// Two transactions met, and this one was rolled back: it may be tried again at once.
+    fn lost_a_race(&self, code: &str) -> bool;
     /// The table may have changed since it was described.
     fn doubts(&self, code: &str) -> bool;
     /// What a name longer than the database keeps would be cut to is not this name.

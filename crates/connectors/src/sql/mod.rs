@@ -3,7 +3,8 @@
 //! Column names come from the settings and from mappings, so each is looked up in the catalogue and quoted; values are
 //! always parameters. A read is one snapshot with its own count beside it. A statement that touches more or fewer rows
 //! than one is rolled back, and nothing is written before COMMIT, so only a COMMIT without an answer leaves an outcome
-//! unknown. There are no joins and no triggers of ours. A connector is one table: the object class names nothing further.
+//! unknown. There are no triggers of ours. A connector is one table, or one set of an operator's own [`statements`]: the
+//! object class names nothing further.
 //!
 //! Begin with [`Sql`]; [`table`] is what the catalogue says, [`statement`] writes the SQL, [`write`](mod@write) executes.
 //! [`dialect`] and [`server`] are all that a database brings of its own: [`postgres`], [`mysql`].
@@ -20,11 +21,13 @@ mod row;
 mod server;
 mod session;
 mod statement;
+mod statements;
 mod table;
 mod write;
 
 pub use connector::Sql;
 use secrecy::ExposeSecret;
+pub(crate) use statements::faults;
 use xavyo_core::connector::SqlDialect;
 
 use crate::Secrets;

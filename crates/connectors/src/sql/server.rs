@@ -29,6 +29,9 @@ pub(super) trait Driver: Debug + Send + Sync {
         schema: &str,
         table: &str,
     ) -> Result<Catalogue, Trouble>;
+
+    /// What the database says of an operator's list.
+    async fn describe_list(&self, connection: &mut Connection, source: &str) -> Result<Catalogue, Trouble>;
 }
 
 #[derive(Debug)]

@@ -9,7 +9,14 @@ use xavyo_core::{
 };
 
 use super::{
-    column::Column, connection::Connection, failure::Trouble, row::Layout, statement, table::Table, write,
+    column::Column,
+    connection::{Connection, Parameter},
+    failure::{Trouble, not_one},
+    row::Layout,
+    statement,
+    statements::{self, Bound, Verb},
+    table::Table,
+    write,
 };
 use crate::{ALL_ATTRIBUTES, MAX_PAGE, pool::Place};
 
@@ -67,6 +74,10 @@ impl Session<'_> {
             return Ok(());
         }
         let table = &self.table;
+        let by_statement = table.statements.as_ref().and_then(|it| it.get(Verb::Get)).filter(|_| !by_id);
+        if let Some(statement) = by_statement {
+            return self.rows_got(&statement.clone(), keys, wanted, columns, found).await;
+        }
         let texts: Vec<&str> =
             wanted.iter().map(|position| write::named_by(table, &keys[*position]).1).collect();
         let selection = statement::selection(table, columns);
@@ -84,14 +95,48 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// By the operator's own statement, uid by uid.
+    async fn rows_got(
+        &mut self,
+        statement: &Bound,
+        keys: &[AccountKey],
+        wanted: &[usize],
+        columns: &[&Column],
+        found: &mut [Option<Account>],
+    ) -> Result<(), Trouble> {
+        let table = &self.table;
+        let layout = Layout { table, attributes: columns };
+        let text = statement::of_source(table, columns, &statements::source(&statement.text));
+        for position in wanted {
+            let uid = &keys[*position].external_uid;
+            let Some(uid) = table.dialect.key(&table.uid, uid) else { continue };
+            let parameters = statement.parameters(|_| Ok::<_, Trouble>(uid.clone()))?;
+            match self.connection.rows(text.clone(), parameters).await?.as_slice() {
+                [] => {}
+                [row] => found[*position] = layout.account(row),
+                rows => return Err(not_one(u64::try_from(rows.len()).unwrap_or(u64::MAX)).into()),
+            }
+        }
+        Ok(())
+    }
+
     pub async fn find(&mut self, attribute: &str, value: &Value) -> Result<Vec<Account>, Trouble> {
         let table = &self.table;
         let columns = table.attributes(&[ALL_ATTRIBUTES.to_owned()])?;
         let by_uid = attribute == "external_uid";
         let column = if by_uid { &table.uid } else { table.column(attribute)? };
         let Some(parameter) = table.dialect.sought(column, value) else { return Ok(Vec::new()) };
-        let text = statement::find(table, column, &columns, MAX_PAGE);
-        let rows = match self.connection.rows(text, vec![parameter]).await {
+        let (text, parameters) = match table.statements.as_ref().and_then(|it| it.get(Verb::Find)) {
+            Some(statement) if !by_uid => {
+                let attribute = Parameter::Text(attribute.to_owned());
+                let given = |name: &str| if name == "value" { parameter.clone() } else { attribute.clone() };
+                let source = statements::source(&statement.text);
+                let parameters = statement.parameters(|name| Ok::<_, Trouble>(given(name)))?;
+                (statement::of_source(table, &columns, &source), parameters)
+            }
+            Some(_) | None => (statement::find(table, column, &columns, MAX_PAGE), vec![parameter]),
+        };
+        let rows = match self.connection.rows(text, parameters).await {
             Err(error) if table.dialect.is_no_key(&error) => Vec::new(),
             rows => rows?,
         };

@@ -4,6 +4,7 @@ use super::{
     column::{Column, Kind},
     table::{Table, Version},
 };
+use crate::MAX_PAGE;
 
 /// Columns of the table's rows, each as text or an array of texts, in the order of [`super::row::Layout`].
 pub(super) fn selection(table: &Table, attributes: &[&Column]) -> String {
@@ -73,6 +74,12 @@ pub(super) fn page(table: &Table, attributes: &[&Column], is_first: bool, limit:
         table.source,
         accounts(table, Some(from)),
     )
+}
+
+/// The rows of a selection of an operator's own, at most a page.
+pub(super) fn of_source(table: &Table, attributes: &[&Column], source: &str) -> String {
+    let selection = selection(table, attributes);
+    format!("select {selection}\n  from {source} as account\n limit {MAX_PAGE}")
 }
 
 /// Rows whose column equals the first parameter, or holds it.

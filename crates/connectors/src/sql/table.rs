@@ -9,6 +9,7 @@ use super::{
     column::{Column, Kind, Shape},
     dialect::Dialect,
     failure::refused,
+    statements::Statements,
 };
 use crate::ALL_ATTRIBUTES;
 
@@ -36,6 +37,8 @@ pub(super) struct Table {
     /// Set = the row is no account.
     pub deleted: Option<Column>,
     pub row_security: bool,
+    /// By which it is written, where it is no table.
+    pub statements: Option<Statements>,
 }
 
 /// What tells one version of a row from the next.
@@ -75,11 +78,8 @@ impl Table {
             Some(name) => Version::Column(columns.version(name)?),
             None => catalogue.row_version.map_or(Version::None, Version::Row),
         };
-        let disabled = settings.disabled_column.as_ref().map(|name| columns.boolean(name)).transpose()?;
-        let enabled = settings.enabled_column.as_ref().map(|name| columns.boolean(name)).transpose()?;
-        let optional = |name: &Option<String>, kinds: &[Kind]| {
-            name.as_ref().map(|name| columns.of_kind(name, kinds)).transpose()
-        };
+        let disabled = settings.disabled_column.as_ref().map(|name| columns.flag(name)).transpose()?;
+        let enabled = settings.enabled_column.as_ref().map(|name| columns.flag(name)).transpose()?;
         Ok(Self {
             dialect,
             source,
@@ -87,10 +87,11 @@ impl Table {
             id: settings.id_column.as_ref().map(|name| columns.single(name)).transpose()?,
             version,
             state: disabled.map(State::DisabledWhenTrue).or(enabled.map(State::EnabledWhenTrue)),
-            updated_at: optional(&settings.updated_at_column, &[Kind::Timestamp])?,
-            deleted: optional(&settings.deleted_column, &[Kind::Timestamp, Kind::Boolean])?,
+            updated_at: settings.updated_at_column.as_ref().map(|name| columns.time(name)).transpose()?,
+            deleted: settings.deleted_column.as_ref().map(|name| columns.time_or_flag(name)).transpose()?,
             row_security: catalogue.row_security,
             columns: catalogue.columns,
+            statements: None,
         })
     }
 
@@ -103,7 +104,8 @@ impl Table {
             Version::None => "none",
         };
         let hidden = if self.row_security { "; row-level security may hide rows" } else { "" };
-        format!("{}: {} columns, uid {uid}, version {version}{hidden}", self.source, self.columns.len())
+        let source = if self.statements.is_some() { "statements" } else { &self.source };
+        format!("{source}: {} columns, uid {uid}, version {version}{hidden}", self.columns.len())
     }
 
     pub fn column(&self, name: &str) -> Result<&Column, TargetFailure> {
@@ -159,19 +161,19 @@ impl Columns<'_> {
         }
     }
 
-    fn of_kind(&self, name: &str, kinds: &[Kind]) -> Result<Column, TargetFailure> {
+    fn flag(&self, name: &str) -> Result<Column, TargetFailure> {
+        self.dialect.flag(self.single(name)?).ok_or_else(|| wrong_type(name, "is not boolean"))
+    }
+
+    fn time(&self, name: &str) -> Result<Column, TargetFailure> {
         match self.single(name)? {
-            column if kinds.contains(&column.kind) => Ok(column),
-            _ => Err(wrong_type(name, "is of another type than its use needs")),
+            column if column.kind == Kind::Timestamp => Ok(column),
+            _ => Err(wrong_type(name, "holds no times")),
         }
     }
 
-    fn boolean(&self, name: &str) -> Result<Column, TargetFailure> {
-        let column = self.of_kind(name, &[Kind::Boolean]);
-        column.map_err(|failure| match failure.code.as_str() {
-            "SQL_COLUMN_TYPE" => wrong_type(name, "is not boolean"),
-            _ => failure,
-        })
+    fn time_or_flag(&self, name: &str) -> Result<Column, TargetFailure> {
+        self.time(name).or_else(|_| self.flag(name))
     }
 
     fn version(&self, name: &str) -> Result<Column, TargetFailure> {
@@ -229,6 +231,7 @@ pub(super) mod tests {
             updated_at: None,
             deleted: None,
             row_security: false,
+            statements: None,
             columns,
         }
     }

@@ -20,10 +20,10 @@ use super::{
     connection::{Connection, Parameter, Row},
     failure::{Trouble, not_one, refused},
     row::Layout,
-    statement,
+    statement, statements,
     table::Table,
 };
-use crate::{AccountUpdate, NewAccount, redaction::Redaction};
+use crate::{AccountUpdate, NewAccount, changed, redaction::Redaction};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Write<'a> {
@@ -70,12 +70,18 @@ impl Write<'_> {
         committing: &AtomicBool,
     ) -> Result<Option<Account>, Trouble> {
         let tag = vec![Parameter::Text(self.tag().to_owned())];
-        connection.command(table.dialect.begin()).await?;
-        connection.execute(table.dialect.tag().to_owned(), tag).await?;
-        let account = match self {
-            Self::Create(account) => Some(insert(connection, table, account).await?),
-            Self::Update { key, update } => Some(change(connection, table, key, update).await?),
-            Self::Delete { key, if_version, .. } => {
+        let dialect = table.dialect;
+        let begin = match (&table.statements, self) {
+            (Some(_), Self::Update { .. } | Self::Delete { .. }) => dialect.begin_steady(),
+            (Some(_), Self::Create(_)) | (None, _) => dialect.begin(),
+        };
+        connection.command(begin).await?;
+        connection.execute(dialect.tag().to_owned(), tag).await?;
+        let account = match (&table.statements, self) {
+            (Some(statements), write) => statements::perform(connection, table, statements, write).await?,
+            (None, Self::Create(account)) => Some(insert(connection, table, account).await?),
+            (None, Self::Update { key, update }) => Some(change(connection, table, key, update).await?),
+            (None, Self::Delete { key, if_version, .. }) => {
                 delete(connection, table, key, if_version).await?;
                 None
             }
@@ -122,7 +128,7 @@ async fn change(
     let mut row = Assignments::new();
     for (column, change) in changes {
         let before = held.attributes.get(&column.name).map(Vec::as_slice).unwrap_or_default();
-        let after = after(before, &change);
+        let after = changed::after(before, &change);
         if !column.readable || !column.holds_same(before, &after) {
             assign(&mut row, column, after)?;
         }
@@ -201,10 +207,15 @@ async fn lock(
     };
     let account = Layout { table, attributes: columns }.account(row);
     let account = account.ok_or_else(|| refused("SQL_UID", "the row has no uid"))?;
+    Ok(of_version(account, if_version)?)
+}
+
+/// The account, if it has the version that is asked for.
+pub(super) fn of_version(account: Account, if_version: Option<&str>) -> Result<Account, TargetFailure> {
     match if_version {
         Some(version) if account.version.as_deref() != Some(version) => {
             let message = "the row has another version";
-            Err(TargetFailure::new(FailureKind::PreconditionFailed, "SQL_VERSION", message).into())
+            Err(TargetFailure::new(FailureKind::PreconditionFailed, "SQL_VERSION", message))
         }
         Some(_) | None => Ok(account),
     }
@@ -227,23 +238,6 @@ fn asked<'a>(table: &'a Table, update: &AccountUpdate) -> Result<Vec<(&'a Column
         changes.push((state.column(), Change::Set(vec![state.holds(enabled)])));
     }
     Ok(changes)
-}
-
-fn after(held: &[Value], change: &Change) -> Vec<Value> {
-    match change {
-        Change::Set(values) => values.clone(),
-        Change::Clear => Vec::new(),
-        Change::Modify { add, remove } => {
-            let mut values: Vec<Value> =
-                held.iter().filter(|value| !remove.contains(value)).cloned().collect();
-            for value in add {
-                if !values.contains(value) {
-                    values.push(value.clone());
-                }
-            }
-            values
-        }
-    }
 }
 
 fn assign<'a>(

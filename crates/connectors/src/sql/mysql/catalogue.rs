@@ -1,5 +1,6 @@
 //! What the information schema of MySQL and MariaDB says of a table or view.
 
+use super::dialect::DIALECT;
 use crate::sql::{
     column::{Column, Kind, Shape},
     connection::{Connection, Parameter, Row},
@@ -46,6 +47,40 @@ pub(super) async fn describe(
     })
 }
 
+/// What the database says of an operator's list. The driver cannot tell text of a `_bin` collation from bytes: the
+/// database is asked, of a row that needs none of the list's.
+pub(super) async fn describe_list(connection: &mut Connection, source: &str) -> Result<Catalogue, Trouble> {
+    let listed = connection.describe(format!("select * from {source} as account")).await?;
+    let charset = |name: &str| format!("charset(account.{})", DIALECT.quoted(name));
+    let charsets: Vec<String> = listed.columns.iter().map(|(name, _)| charset(name)).collect();
+    let asked = format!(
+        "select {} from (select 1) as one left join {source} as account on false",
+        charsets.join(", ")
+    );
+    let charsets = connection.rows(asked, Vec::new()).await?.into_iter().next().unwrap_or_default();
+    let columns = listed.columns.into_iter().zip(charsets).map(|((name, type_name), charset)| {
+        let type_name = type_name.to_lowercase();
+        let plain = type_name.trim_end_matches(" unsigned");
+        let is_text = charset.text().is_some_and(|charset| charset != "binary");
+        let kind = match kind(plain, plain) {
+            _ if plain == "boolean" => Kind::Boolean,
+            Kind::Binary if is_text => Kind::Text,
+            kind => kind,
+        };
+        Column {
+            name,
+            kind,
+            shape: Shape::Single,
+            element_type: type_name.clone(),
+            type_name,
+            nullable: true,
+            readable: true,
+            unique: false,
+        }
+    });
+    Ok(Catalogue { columns: columns.collect(), row_version: None, row_security: false })
+}
+
 fn column(row: &Row) -> Option<Column> {
     let [name, data_type, column_type, nullable, privileges, unique, ..] = row.as_slice() else {
         return None;
@@ -63,7 +98,8 @@ fn column(row: &Row) -> Option<Column> {
     })
 }
 
-fn kind(data_type: &str, column_type: &str) -> Kind {
+/// The kind of a type's values.
+pub(super) fn kind(data_type: &str, column_type: &str) -> Kind {
     match data_type {
         "tinyint" if column_type.starts_with("tinyint(1)") => Kind::Boolean,
         "bit" if column_type == "bit(1)" => Kind::Boolean,

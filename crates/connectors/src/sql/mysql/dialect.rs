@@ -40,6 +40,11 @@ impl Dialect for Syntax {
         "start transaction"
     }
 
+    /// What is read is locked.
+    fn begin_steady(&self) -> &'static str {
+        "set transaction isolation level serializable; start transaction"
+    }
+
     fn tag(&self) -> &'static str {
         "set @xavyo_tag = ?"
     }
@@ -105,6 +110,11 @@ impl Dialect for Syntax {
         value::parameter(column, &column.kind.parse(text))
     }
 
+    /// MySQL does not say what it wants: values are as their columns have them.
+    fn placeholder(&self, _: usize, _: Option<&str>) -> String {
+        "?".to_owned()
+    }
+
     fn by_keys(
         &self,
         table: &Table,
@@ -143,6 +153,11 @@ impl Dialect for Syntax {
         false
     }
 
+    fn flag(&self, column: Column) -> Option<Column> {
+        let is_flag = matches!(column.kind, Kind::Boolean | Kind::Integer);
+        is_flag.then_some(Column { kind: Kind::Boolean, ..column })
+    }
+
     /// A time without a fraction of its second tells no two writes of that second apart.
     fn tells_versions_apart(&self, column: &Column) -> bool {
         column.kind != Kind::Timestamp || column.element_type.ends_with("(6)")
@@ -159,6 +174,10 @@ impl Dialect for Syntax {
 
     fn is_taken(&self, code: &str) -> bool {
         matches!(code, "SQL_1062" | "SQL_1586")
+    }
+
+    fn lost_a_race(&self, code: &str) -> bool {
+        matches!(code, "SQL_1213" | "SQL_1020")
     }
 
     fn doubts(&self, code: &str) -> bool {

@@ -76,4 +76,8 @@ impl Driver for Mysql {
     ) -> Result<Catalogue, Trouble> {
         catalogue::describe(connection, schema, table).await
     }
+
+    async fn describe_list(&self, connection: &mut Connection, source: &str) -> Result<Catalogue, Trouble> {
+        catalogue::describe_list(connection, source).await
+    }
 }

@@ -54,6 +54,21 @@ pub(super) async fn describe(
     })
 }
 
+/// What the database says of an operator's list.
+pub(super) async fn describe_list(connection: &mut Connection, source: &str) -> Result<Catalogue, Trouble> {
+    let listed = connection.describe(format!("select * from {source} as account")).await?;
+    let columns = listed.columns.into_iter().map(|(name, type_name)| {
+        let type_name = spelled(&type_name);
+        let (element_type, shape) = match type_name.strip_suffix("[]") {
+            Some(element) => (element.to_owned(), Shape::Array),
+            None => (type_name.clone(), Shape::Single),
+        };
+        let (kind, unique) = (kind(&element_type), false);
+        Column { name, kind, shape, type_name, element_type, nullable: true, readable: true, unique }
+    });
+    Ok(Catalogue { columns: columns.collect(), row_version: None, row_security: false })
+}
+
 fn column(row: &Row) -> Option<Column> {
     let [name, type_name, element_type, base, is_array, nullable, readable, unique, ..] = row.as_slice()
     else {
@@ -61,15 +76,7 @@ fn column(row: &Row) -> Option<Column> {
     };
     Some(Column {
         name: name.text()?.to_owned(),
-        kind: match base.text()? {
-            "int2" | "int4" | "int8" | "oid" => Kind::Integer,
-            "float4" | "float8" => Kind::Double,
-            "numeric" => Kind::Numeric,
-            "bool" => Kind::Boolean,
-            "timestamp" | "timestamptz" => Kind::Timestamp,
-            "bytea" => Kind::Binary,
-            _ => Kind::Text,
-        },
+        kind: kind(base.text()?),
         shape: if is_true(is_array) { Shape::Array } else { Shape::Single },
         type_name: type_name.text()?.to_owned(),
         element_type: element_type.text()?.to_owned(),
@@ -77,6 +84,28 @@ fn column(row: &Row) -> Option<Column> {
         readable: is_true(readable),
         unique: is_true(unique),
     })
+}
+
+/// The kind of a base type's values.
+pub(super) fn kind(type_name: &str) -> Kind {
+    match type_name {
+        "int2" | "int4" | "int8" | "oid" => Kind::Integer,
+        "float4" | "float8" => Kind::Double,
+        "numeric" => Kind::Numeric,
+        "bool" => Kind::Boolean,
+        "timestamp" | "timestamptz" => Kind::Timestamp,
+        "bytea" => Kind::Binary,
+        _ => Kind::Text,
+    }
+}
+
+/// A type as SQL spells it. The driver calls the blank-padded one CHAR, which without a length would cut to one.
+pub(super) fn spelled(type_name: &str) -> String {
+    match type_name.strip_suffix("[]").unwrap_or(type_name) {
+        "CHAR" => type_name.replace("CHAR", "bpchar"),
+        "UNKNOWN" => "text".to_owned(),
+        _ => type_name.to_lowercase(),
+    }
 }
 
 fn is_true(cell: &Cell) -> bool {

@@ -3,11 +3,11 @@
 use sqlx::error::DatabaseError;
 use xavyo_core::{connector::TargetFailure, value::Value};
 
-use super::failure;
+use super::{catalogue::spelled, failure};
 use crate::{
     redaction::Redaction,
     sql::{
-        column::{Column, Shape},
+        column::{Column, Kind, Shape},
         connection::Parameter,
         dialect::{Dialect, Paging},
         failure::Stage,
@@ -34,6 +34,11 @@ impl Dialect for Syntax {
 
     fn begin(&self) -> &'static str {
         "begin"
+    }
+
+    /// Whoever writes second to a row that both have read is refused.
+    fn begin_steady(&self) -> &'static str {
+        "begin isolation level repeatable read"
     }
 
     fn tag(&self) -> &'static str {
@@ -69,8 +74,8 @@ impl Dialect for Syntax {
     fn parameter(&self, column: &Column, values: &[Value]) -> Result<Parameter, TargetFailure> {
         let mut texts = values.iter().map(|value| column.kind.print(value));
         Ok(match column.shape {
-            Shape::Array if values.is_empty() && column.nullable => Parameter::Null,
-            Shape::Array => Parameter::List(texts.collect()),
+            Shape::Array if values.is_empty() && column.nullable => Parameter::List(None),
+            Shape::Array => Parameter::List(Some(texts.collect())),
             Shape::Single | Shape::Json => texts.next().map_or(Parameter::Null, Parameter::Text),
         })
     }
@@ -81,6 +86,14 @@ impl Dialect for Syntax {
 
     fn key(&self, _: &Column, text: &str) -> Option<Parameter> {
         Some(Parameter::Text(text.to_owned()))
+    }
+
+    fn placeholder(&self, position: usize, type_name: Option<&str>) -> String {
+        match type_name.map(spelled) {
+            None => format!("${position}"),
+            Some(name) if name.ends_with("[]") => format!("(${position}::text[]::{name})"),
+            Some(name) => format!("(${position}::text::{name})"),
+        }
     }
 
     fn by_keys(
@@ -100,7 +113,7 @@ impl Dialect for Syntax {
             key.type_name,
         );
         let keys = keys.iter().map(|key| (*key).to_owned()).collect();
-        vec![(text, vec![Parameter::List(keys)])]
+        vec![(text, vec![Parameter::List(Some(keys))])]
     }
 
     fn insert_into(&self, table: &str) -> String {
@@ -113,6 +126,10 @@ impl Dialect for Syntax {
 
     fn shows_what_it_writes(&self) -> bool {
         true
+    }
+
+    fn flag(&self, column: Column) -> Option<Column> {
+        (column.kind == Kind::Boolean).then_some(column)
     }
 
     fn tells_versions_apart(&self, _: &Column) -> bool {
@@ -130,6 +147,10 @@ impl Dialect for Syntax {
 
     fn is_taken(&self, code: &str) -> bool {
         code == "SQL_23505"
+    }
+
+    fn lost_a_race(&self, code: &str) -> bool {
+        matches!(code, "SQL_40001" | "SQL_40P01")
     }
 
     fn doubts(&self, code: &str) -> bool {

@@ -66,4 +66,8 @@ impl Driver for Postgres {
     ) -> Result<Catalogue, Trouble> {
         catalogue::describe(connection, schema, table).await
     }
+
+    async fn describe_list(&self, connection: &mut Connection, source: &str) -> Result<Catalogue, Trouble> {
+        catalogue::describe_list(connection, source).await
+    }
 }
