@@ -68,10 +68,11 @@ pub async fn outage(_: u64) -> Result<Finding> {
     let (finding, evidence) = Finding::of(&mut field).await?;
     let of_target = || evidence.snapshot.operations.iter().filter(|operation| operation.connector == down);
     let retries: i32 = of_target().map(|operation| operation.retry_count).sum();
-    let undone = of_target().filter(|operation| operation.status != "completed").count();
+    let undone: Vec<_> = of_target().filter(|operation| operation.status != "completed").collect();
+    let example = undone.first().map(|operation| (&operation.status, &operation.error_code, operation.sequence));
     Ok(finding
         .demand(retries == 0, format!("the outage used {retries} retries"))
-        .demand(undone == 0, format!("{undone} operations were not done afterwards")))
+        .demand(undone.is_empty(), format!("{} were not done afterwards, as {example:?}", undone.len())))
 }
 
 /// Errors, a trickle, and a target that accepts and says nothing.
