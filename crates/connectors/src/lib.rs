@@ -4,7 +4,7 @@
 //! core's kinds of failure, and proves that a read was complete. It knows nothing of operations, identities,
 //! tenants, our own services or databases; it never retries, never follows a referral, and never logs a value or a secret.
 //!
-//! Begin with [`Connector`], then [`open`]. The kinds are [`ldap`], [`sql`], [`remote`] and [`memory`]; [`wrappers`] compose
+//! Begin with [`Connector`], then [`open`]. The kinds are [`ldap`], [`scim`], [`sql`], [`remote`] and [`memory`]; [`wrappers`] compose
 //! around any of them; [`egress`] says which addresses may be connected to at all.
 
 mod changed;
@@ -17,6 +17,7 @@ mod options;
 mod pool;
 mod redaction;
 pub mod remote;
+pub mod scim;
 pub mod sql;
 mod validation;
 pub mod wrappers;
@@ -43,7 +44,7 @@ pub fn open(settings: &Settings, secrets: &Secrets, options: &Options) -> Result
         Settings::Ldap(settings) => Ok(Arc::new(ldap::Ldap::open(settings, secrets, options)?)),
         Settings::Sql(settings) => Ok(Arc::new(sql::Sql::open(settings, secrets, options))),
         Settings::Memory(settings) => Ok(Arc::new(memory::Memory::open(settings, options)?)),
-        Settings::Scim(_) => Err(not_implemented("scim")),
+        Settings::Scim(settings) => Ok(Arc::new(scim::Scim::open(settings, secrets, options)?)),
         Settings::Remote(settings) => Ok(Arc::new(remote::Remote::open(settings, secrets, options)?)),
     }
 }

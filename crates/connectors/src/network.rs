@@ -37,7 +37,7 @@ pub(crate) async fn resolve(
     }
 }
 
-fn denied(host: &str, denial: Denial) -> TargetFailure {
+pub(crate) fn denied(host: &str, denial: Denial) -> TargetFailure {
     let message = format!("{host} is not allowed by the egress policy: {}", denial.name());
     TargetFailure::new(FailureKind::Refused, "EGRESS_DENIED", message)
 }
