@@ -4,6 +4,7 @@
 
 mod audit;
 mod contract;
+mod guide;
 mod provisioning;
 mod reconciliation;
 mod secrets;
