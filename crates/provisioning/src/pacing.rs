@@ -13,7 +13,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
-use xavyo_connectors::wrappers::{Beginnings, Grant, Need, Pace, Pacer, Source};
+use xavyo_connectors::wrappers::{Grant, Moments, Need, Pace, Pacer, Rate, Source};
 use xavyo_core::{
     connector::Policies,
     error::Result,
@@ -128,7 +128,7 @@ impl Source for Share {
         // The lease is counted from before the statement was sent, moments from after the answer: never too long, never early.
         let sent = Instant::now();
         match db::retry(|| self.lease(need)).await {
-            Ok(leased) => leased.map(|(granted, limited, now)| local(granted, limited, now, sent)),
+            Ok(leased) => leased.map(|leased| leased.by_our_clock(sent)),
             Err(error) => {
                 tracing::warn!(error = with_sources(&error), connector = %self.pair.connector, "no share of its calls");
                 None
@@ -152,8 +152,8 @@ impl Source for Share {
 }
 
 impl Share {
-    /// What is granted, whether the rate is limited, and the database's time. None while this process counts as dead.
-    async fn lease(&self, need: Need) -> Result<Option<(Granted, bool, DateTime<Utc>)>> {
+    /// None while this process counts as dead.
+    async fn lease(&self, need: Need) -> Result<Option<Leased>> {
         let limits = *lock(&self.limits);
         let mut tx = self.database.begin(self.pair.tenant).await?;
         let mut row = row::lock(&mut tx, self.pair).await?;
@@ -168,24 +168,29 @@ impl Share {
         row::save(&mut tx, self.pair, &row.shares).await?;
         db::commit(tx).await?;
         let granted = Granted { until: granted.until.min(*ends), ..granted };
-        Ok(Some((granted, limits.per_second.is_some(), row.now)))
+        Ok(Some(Leased { granted, per_second: limits.per_second, now: row.now }))
     }
 }
 
-/// On this process's own clock.
-fn local(granted: Granted, is_limited: bool, now: DateTime<Utc>, sent: Instant) -> Grant {
-    let received = Instant::now();
-    let after = |start: Instant, at: DateTime<Utc>| start + (at - now).to_std().unwrap_or_default();
-    let beginnings = match granted.moments {
-        Some(moments) => Beginnings::At {
+/// A share by the database's clock.
+struct Leased {
+    granted: Granted,
+    per_second: Option<f64>,
+    now: DateTime<Utc>,
+}
+
+impl Leased {
+    fn by_our_clock(self, sent: Instant) -> Grant {
+        let received = Instant::now();
+        let after = |start: Instant, at: DateTime<Utc>| start + (at - self.now).to_std().unwrap_or_default();
+        let moments = self.granted.moments.map(|moments| Moments {
             first: after(received, moments.first),
             count: moments.count,
             interval: moments.interval.to_std().unwrap_or_default(),
-        },
-        None if is_limited => Beginnings::At { first: received, count: 0, interval: Duration::ZERO },
-        None => Beginnings::AtOnce,
-    };
-    Grant { places: granted.places, until: after(sent, granted.until), beginnings }
+        });
+        let rate = self.per_second.map(|per_second| Rate { per_second, moments });
+        Grant { places: self.granted.places, until: after(sent, self.granted.until), rate }
+    }
 }
 
 fn limits(policies: &Policies) -> Limits {

@@ -38,8 +38,10 @@ const MAX_OPEN: usize = 1_000;
 #[derive(Debug)]
 pub struct OpenTarget {
     pub connector: Connector,
+    /// Each call waits for a place and a moment of its own.
     pub target: Arc<dyn Target>,
-    /// Says when the target's calls may begin; each waits for it.
+    /// For whoever takes a place and moments of the pacer by itself.
+    pub unpaced: Arc<dyn Target>,
     pub pacer: Arc<Pacer>,
     pub rules: Rules,
     /// Opens what its operations hold sealed.
@@ -54,7 +56,11 @@ impl OpenTarget {
     /// Whether the account is never written: by the rules, or because it is the connector's own login. The error is
     /// the failure of the expression: nobody knows then, so nobody writes.
     pub fn is_protected(&self, program: &Program, account: &Account) -> Result<bool, String> {
-        if is_own_login(&self.connector.settings, account) { Ok(true) } else { program.is_protected(account) }
+        if is_own_login(&self.connector.settings, &account.external_uid) {
+            Ok(true)
+        } else {
+            program.is_protected(account)
+        }
     }
 
     /// Whether any mapping refers to the identity's accounts on other connectors.
@@ -114,9 +120,11 @@ impl Targets {
         let target = xavyo_connectors::open(&connector.settings, &secrets, &options)?;
         let pair = Pair { tenant, connector: connector.id };
         let pacer = self.pacing.pacer(pair, &connector.policies);
-        let target = wrapped(target, &pacer, connector.mode);
+        let unpaced = within_mode(target, connector.mode);
+        let target = Arc::new(Paced::new(Arc::clone(&unpaced), Arc::clone(&pacer)));
         let sealer = LazySealer::new(self.database.clone(), self.vault.clone(), tenant, connector.id);
-        let opened = Arc::new(OpenTarget { connector: connector.clone(), target, pacer, rules, sealer });
+        let opened =
+            Arc::new(OpenTarget { connector: connector.clone(), target, unpaced, pacer, rules, sealer });
         let mut open = self.lock();
         if open.len() >= MAX_OPEN {
             open.clear();
@@ -135,19 +143,18 @@ impl Targets {
     }
 }
 
-/// Never faster than the policies allow, and in mode observe never a write, whoever asks.
-fn wrapped(target: Arc<dyn Target>, pacer: &Arc<Pacer>, mode: Mode) -> Arc<dyn Target> {
-    let paced = Arc::new(Paced::new(target, Arc::clone(pacer)));
+/// In mode observe never a write, whoever asks.
+fn within_mode(target: Arc<dyn Target>, mode: Mode) -> Arc<dyn Target> {
     match mode {
-        Mode::Observe => Arc::new(ReadOnly::new(paced)),
-        Mode::Manual | Mode::Enforce => paced,
+        Mode::Observe => Arc::new(ReadOnly::new(target)),
+        Mode::Manual | Mode::Enforce => target,
     }
 }
 
 /// Where logins and accounts have one kind of name, xavyo's own login is recognised.
-fn is_own_login(settings: &Settings, account: &Account) -> bool {
+pub fn is_own_login(settings: &Settings, external_uid: &str) -> bool {
     match settings {
-        Settings::Ldap(ldap) => uid_key(settings, &ldap.bind_dn) == uid_key(settings, &account.external_uid),
+        Settings::Ldap(ldap) => uid_key(settings, &ldap.bind_dn) == uid_key(settings, external_uid),
         Settings::Scim(_) | Settings::Sql(_) | Settings::Remote(_) | Settings::Memory(_) => false,
     }
 }

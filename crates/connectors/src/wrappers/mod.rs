@@ -10,6 +10,6 @@ mod read_only;
 mod timed_out;
 
 pub use paced::Paced;
-pub use pacer::{Beginnings, Grant, Need, Pace, Pacer, Source, Turn, UNLIMITED};
+pub use pacer::{Grant, Moments, Need, Pace, Pacer, Place, Rate, Source, UNLIMITED};
 pub use read_only::ReadOnly;
 pub use timed_out::TimedOut;

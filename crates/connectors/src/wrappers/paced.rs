@@ -13,7 +13,7 @@ use xavyo_core::{
     value::Value,
 };
 
-use super::Pacer;
+use super::{Pacer, pacer::Place};
 use crate::{
     AccountUpdate, Capabilities, ChangeItem, CheckStep, Connector, NewAccount, ReadItem, ReadRequest,
 };
@@ -29,6 +29,13 @@ impl Paced {
         Self { inner, pacer }
     }
 
+    /// Waits for a place, then for the moment.
+    async fn turn(&self) -> Place {
+        let place = self.pacer.place().await;
+        self.pacer.moment().await;
+        place
+    }
+
     /// Holds one place from the first page to the last.
     fn pages<'a, T: Send + 'a>(
         &'a self,
@@ -37,10 +44,10 @@ impl Paced {
         stream::unfold((pages, None), async |(mut pages, place)| {
             let place = match place {
                 Some(place) => {
-                    self.pacer.another_moment().await;
+                    self.pacer.moment().await;
                     place
                 }
-                None => self.pacer.turn().await,
+                None => self.turn().await,
             };
             let item = pages.next().await?;
             Some((item, (pages, Some(place))))
@@ -56,7 +63,7 @@ impl Connector for Paced {
     }
 
     async fn check(&self) -> Result<Vec<CheckStep>, TargetFailure> {
-        let _turn = self.pacer.turn().await;
+        let _turn = self.turn().await;
         self.inner.check().await
     }
 
@@ -69,7 +76,7 @@ impl Connector for Paced {
     }
 
     async fn describe(&self) -> Result<Vec<ObjectSchema>, TargetFailure> {
-        let _turn = self.pacer.turn().await;
+        let _turn = self.turn().await;
         self.inner.describe().await
     }
 
@@ -79,7 +86,7 @@ impl Connector for Paced {
         attribute: &str,
         value: &Value,
     ) -> Result<Vec<Account>, TargetFailure> {
-        let _turn = self.pacer.turn().await;
+        let _turn = self.turn().await;
         self.inner.find(object_class, attribute, value).await
     }
 
@@ -89,7 +96,7 @@ impl Connector for Paced {
         key: &AccountKey,
         attributes: &[String],
     ) -> Result<Option<Account>, TargetFailure> {
-        let _turn = self.pacer.turn().await;
+        let _turn = self.turn().await;
         self.inner.get(object_class, key, attributes).await
     }
 
@@ -99,12 +106,12 @@ impl Connector for Paced {
         keys: &[AccountKey],
         attributes: &[String],
     ) -> Result<Vec<Option<Account>>, TargetFailure> {
-        let _turn = self.pacer.turn().await;
+        let _turn = self.turn().await;
         self.inner.get_many(object_class, keys, attributes).await
     }
 
     async fn create(&self, account: &NewAccount) -> Result<Account, TargetFailure> {
-        let _turn = self.pacer.turn().await;
+        let _turn = self.turn().await;
         self.inner.create(account).await
     }
 
@@ -114,7 +121,7 @@ impl Connector for Paced {
         key: &AccountKey,
         update: &AccountUpdate,
     ) -> Result<Account, TargetFailure> {
-        let _turn = self.pacer.turn().await;
+        let _turn = self.turn().await;
         self.inner.update(object_class, key, update).await
     }
 
@@ -125,7 +132,7 @@ impl Connector for Paced {
         if_version: Option<&str>,
         tag: &str,
     ) -> Result<(), TargetFailure> {
-        let _turn = self.pacer.turn().await;
+        let _turn = self.turn().await;
         self.inner.delete(object_class, key, if_version, tag).await
     }
 }

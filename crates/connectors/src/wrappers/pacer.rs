@@ -1,7 +1,9 @@
-//! When a call may begin: places for calls at once, moments for their beginnings.
+//! When a call may begin: places for what is under way at once, moments for beginnings.
 //!
-//! A process that has the target to itself has a [`Pacer::fixed`] pace. Where several share one, each call waits for what
-//! a [`Source`] grants, a moment's worth at a time; no call begins after the grant has ended.
+//! A process that has the target to itself has a [`Pacer::fixed`] pace. Where several share one, each waits for what a
+//! [`Source`] grants, a second's worth at a time; no call begins after the grant has ended.
+//!
+//! Who has a place takes moments in it, one a call: [`Pacer::place`], then [`Pacer::moment`].
 
 use std::{
     fmt::Debug,
@@ -40,29 +42,39 @@ pub trait Source: Send + Sync + Debug {
 /// What is under way, and what waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Need {
+    /// Places taken.
     pub under_way: u32,
+    /// Those in line for a place.
     pub waiting: u32,
-    /// A call waits, and no moment is left at which it may begin.
+    /// Somebody waits for a moment, and none is left.
     pub lacks_moments: bool,
 }
 
-/// Until when how many calls may be under way, and when they may begin.
+/// Until when how many places may be taken, and when calls may begin in them.
 #[derive(Clone, Copy, Debug)]
 pub struct Grant {
     pub places: u32,
     pub until: Instant,
-    pub beginnings: Beginnings,
+    /// None = at any moment.
+    pub rate: Option<Rate>,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub enum Beginnings {
-    /// As soon as there is a place.
-    AtOnce,
-    /// At these moments, evenly spread. `count` may be 0: others are asked for then.
-    At { first: Instant, count: u32, interval: Duration },
+pub struct Rate {
+    pub per_second: f64,
+    /// None were asked for, or none are to be had.
+    pub moments: Option<Moments>,
 }
 
-/// A grant that gives no place is asked for again after so long.
+/// Evenly spread moments at which a call may begin.
+#[derive(Clone, Copy, Debug)]
+pub struct Moments {
+    pub first: Instant,
+    pub count: u32,
+    pub interval: Duration,
+}
+
+/// A grant that gives no place, or no moment, is asked for again after so long.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How many calls may begin in the next second where nothing limits it.
@@ -74,48 +86,66 @@ const FIXED_MOMENTS: u32 = 1_000;
 #[derive(Debug)]
 pub struct Pacer {
     source: Arc<dyn Source>,
-    /// Calls wait in the order in which they came: the first of them asks and waits for all.
+    /// Places are taken in the order in which they were asked for: the first in line asks and waits for all.
     line: tokio::sync::Mutex<()>,
-    waiting: AtomicU32,
+    in_line: AtomicU32,
+    want_moments: AtomicU32,
+    /// Held while a grant is asked for.
+    asking: tokio::sync::Mutex<()>,
     state: Mutex<State>,
-    /// A call has ended.
-    ended: Notify,
+    /// A place is free again.
+    freed: Notify,
 }
 
 #[derive(Debug)]
 struct State {
-    under_way: u32,
+    taken: u32,
     grant: Option<Grant>,
     granted_at: Instant,
-    /// When the last call began or ended.
+    /// Moments were asked for, too.
+    had_asked_for_moments: bool,
+    /// A grant is asked for: until it is there, what is taken only becomes less.
+    is_asking: bool,
+    /// When a place was last taken or given back.
     used_at: Instant,
 }
 
-/// A call under way, until it is dropped.
+/// A place taken, until it is dropped.
 #[derive(Debug)]
-pub struct Turn {
+pub struct Place {
     pacer: Arc<Pacer>,
 }
 
-/// What the first in line does next.
+/// What somebody who waits does next.
 enum Next {
     Begin,
     Ask,
-    /// Until a call ends, or then at the latest.
-    WaitForEnd(Instant),
+    /// Somebody asks.
+    WaitForAnswer,
+    /// Until a place is free, or then at the latest.
+    WaitForPlace(Instant),
     WaitUntil(Instant),
 }
 
 impl Pacer {
     pub fn new(source: Arc<dyn Source>) -> Self {
         let now = Instant::now();
-        let state = State { under_way: 0, grant: None, granted_at: now, used_at: now };
+        let state = State {
+            taken: 0,
+            grant: None,
+            granted_at: now,
+            had_asked_for_moments: false,
+            is_asking: false,
+            used_at: now,
+        };
         Self {
             source,
             line: tokio::sync::Mutex::default(),
-            waiting: AtomicU32::default(),
+            in_line: AtomicU32::default(),
+            want_moments: AtomicU32::default(),
+            asking: tokio::sync::Mutex::default(),
             state: Mutex::new(state),
-            ended: Notify::new(),
+            freed: Notify::new(),
         }
     }
 
@@ -124,19 +154,18 @@ impl Pacer {
         Self::new(Arc::new(Fixed { pace, next: Mutex::new(Instant::now()) }))
     }
 
-    /// Waits for a place and a moment.
-    pub async fn turn(self: &Arc<Self>) -> Turn {
-        let waiting = Waiting::new(&self.waiting);
+    /// Waits for a place.
+    pub async fn place(self: &Arc<Self>) -> Place {
+        let _in_line = Counted::new(&self.in_line);
         let _first = self.line.lock().await;
-        self.moment(true).await;
-        drop(waiting);
-        Turn { pacer: Arc::clone(self) }
+        self.wait(Self::next_for_place).await;
+        Place { pacer: Arc::clone(self) }
     }
 
-    /// For a call that goes on in its place: another page.
-    pub async fn another_moment(&self) {
-        let _first = self.line.lock().await;
-        self.moment(false).await;
+    /// Waits for the moment at which a call may begin in a place.
+    pub async fn moment(&self) {
+        let _wanted = Counted::new(&self.want_moments);
+        self.wait(Self::next_for_moment).await;
     }
 
     /// How many calls may begin in the next second, those that wait already among them. 0 = others have all places.
@@ -144,94 +173,18 @@ impl Pacer {
         if let Some(ahead) = self.calls_ahead() {
             return ahead;
         }
-        let _waiting = Waiting::new(&self.waiting);
-        let _first = self.line.lock().await;
-        if self.calls_ahead().is_none() {
-            self.ask().await;
-        }
+        let _in_line = Counted::new(&self.in_line);
+        self.ask().await;
         self.calls_ahead().unwrap_or(0)
     }
 
     /// Whether calls are held to a rate, as far as the last grant said.
     pub fn is_limited(&self) -> bool {
-        matches!(self.state().grant.map(|grant| grant.beginnings), Some(Beginnings::At { .. }))
+        self.state().grant.is_some_and(|grant| grant.rate.is_some())
     }
 
-    fn calls_ahead(&self) -> Option<u32> {
-        let state = self.state();
-        let grant = state.grant.filter(|grant| Instant::now() < grant.until && grant.places > 0)?;
-        match grant.beginnings {
-            Beginnings::AtOnce => Some(UNLIMITED),
-            Beginnings::At { count: 0, .. } => None,
-            Beginnings::At { interval, .. } => {
-                let in_a_second = Duration::from_secs(1).as_nanos() / interval.as_nanos().max(1);
-                Some(u32::try_from(in_a_second).unwrap_or(UNLIMITED).max(1))
-            }
-        }
-    }
-
-    async fn moment(&self, takes_place: bool) {
-        loop {
-            let ended = self.ended.notified();
-            match self.next(takes_place) {
-                Next::Begin => return,
-                Next::Ask => self.ask().await,
-                Next::WaitUntil(at) => time::sleep_until(at).await,
-                Next::WaitForEnd(latest) => drop(time::timeout_at(latest, ended).await),
-            }
-        }
-    }
-
-    fn next(&self, takes_place: bool) -> Next {
-        let now = Instant::now();
-        let mut state = self.state();
-        let asked_at = state.granted_at;
-        let State { under_way, grant, used_at, .. } = &mut *state;
-        let under_way_then = *under_way + u32::from(takes_place);
-        let Some(grant) = grant.as_mut().filter(|grant| now < grant.until) else { return Next::Ask };
-        if takes_place && under_way_then > grant.places {
-            let latest = if *under_way == 0 { grant.until.min(asked_at + ASK_AGAIN) } else { grant.until };
-            return if latest <= now { Next::Ask } else { Next::WaitForEnd(latest) };
-        }
-        if let Beginnings::At { first, count, interval } = &mut grant.beginnings {
-            // A moment that has been missed by a whole interval is lost: the next one's turn has come.
-            while *count > 0 && *first + *interval <= now && !interval.is_zero() {
-                *first += *interval;
-                *count -= 1;
-            }
-            if *count == 0 {
-                return Next::Ask;
-            }
-            if *first > now {
-                return Next::WaitUntil(*first);
-            }
-            *first += *interval;
-            *count -= 1;
-        }
-        if takes_place {
-            *under_way = under_way_then;
-        }
-        *used_at = now;
-        Next::Begin
-    }
-
-    /// For the first in line only: what is under way can then only become less until the answer is there.
-    async fn ask(&self) {
-        let Some(grant) = self.source.grant(self.need()).await else { return time::sleep(ASK_AGAIN).await };
-        let mut state = self.state();
-        let left = state.grant.map(|old| old.beginnings);
-        let beginnings = match (grant.beginnings, left) {
-            // None was asked for: those that are left are still ours.
-            (Beginnings::At { count: 0, .. }, Some(left @ Beginnings::At { .. })) => left,
-            (granted, _) => granted,
-        };
-        state.grant = Some(Grant { beginnings, ..grant });
-        state.granted_at = Instant::now();
-    }
-
-    /// Keeps a grant alive, and lets others have what is not needed. Where calls are in line, the first of them asks.
+    /// Keeps a grant alive, and lets others have what is not needed.
     pub async fn renew(&self) {
-        let Ok(_first) = self.line.try_lock() else { return };
         if self.state().grant.is_some() {
             self.ask().await;
         }
@@ -245,9 +198,10 @@ impl Pacer {
     /// Gives everything back, unless it is needed. True = nothing is held now.
     pub async fn let_go(&self) -> bool {
         let Ok(_first) = self.line.try_lock() else { return false };
+        let _only = self.asking.lock().await;
         let held = {
             let mut state = self.state();
-            if state.under_way > 0 {
+            if state.taken > 0 {
                 return false;
             }
             state.grant.take()
@@ -258,20 +212,101 @@ impl Pacer {
         true
     }
 
-    fn need(&self) -> Need {
-        let state = self.state();
-        let waiting = self.waiting.load(Ordering::Acquire);
-        let has_moments = match state.grant.map(|grant| grant.beginnings) {
-            Some(Beginnings::At { count, .. }) => count > 0,
-            Some(Beginnings::AtOnce) | None => false,
-        };
-        Need { under_way: state.under_way, waiting, lacks_moments: waiting > 0 && !has_moments }
-    }
-
-    /// Since when no call has begun or ended; zero while one is under way.
+    /// Since when no place was taken or given back; zero while one is taken.
     pub fn idle_for(&self) -> Duration {
         let state = self.state();
-        if state.under_way > 0 { Duration::ZERO } else { state.used_at.elapsed() }
+        if state.taken > 0 { Duration::ZERO } else { state.used_at.elapsed() }
+    }
+
+    async fn wait(&self, next: impl Fn(&Self) -> Next) {
+        loop {
+            let freed = self.freed.notified();
+            match next(self) {
+                Next::Begin => return,
+                Next::Ask => self.ask().await,
+                Next::WaitForAnswer => drop(self.asking.lock().await),
+                Next::WaitForPlace(latest) => drop(time::timeout_at(latest, freed).await),
+                Next::WaitUntil(at) => time::sleep_until(at).await,
+            }
+        }
+    }
+
+    fn next_for_place(&self) -> Next {
+        let now = Instant::now();
+        let mut state = self.state();
+        if state.is_asking {
+            return Next::WaitForAnswer;
+        }
+        let Some(grant) = state.grant.filter(|grant| now < grant.until) else { return Next::Ask };
+        if state.taken < grant.places {
+            state.taken += 1;
+            state.used_at = now;
+            return Next::Begin;
+        }
+        let again = state.granted_at + ASK_AGAIN;
+        let latest = if state.taken == 0 { grant.until.min(again) } else { grant.until };
+        if latest <= now { Next::Ask } else { Next::WaitForPlace(latest) }
+    }
+
+    fn next_for_moment(&self) -> Next {
+        let now = Instant::now();
+        let mut state = self.state();
+        let again = if state.had_asked_for_moments { state.granted_at + ASK_AGAIN } else { now };
+        let is_asking = state.is_asking;
+        let Some(grant) = state.grant.as_mut().filter(|grant| now < grant.until) else { return Next::Ask };
+        let Some(rate) = &mut grant.rate else { return Next::Begin };
+        let Some(moments) = rate.moments.as_mut().filter(|moments| moments.count > 0) else {
+            return if is_asking || again <= now { Next::Ask } else { Next::WaitUntil(again) };
+        };
+        // A moment that has been missed by a whole interval is lost: the next one's turn has come.
+        while moments.count > 0 && moments.first + moments.interval <= now && !moments.interval.is_zero() {
+            moments.pass();
+        }
+        match (moments.count, moments.first) {
+            (0, _) => Next::Ask,
+            (_, first) if first > now => Next::WaitUntil(first),
+            _ => {
+                moments.pass();
+                Next::Begin
+            }
+        }
+    }
+
+    fn calls_ahead(&self) -> Option<u32> {
+        let grant = self.state().grant.filter(|grant| Instant::now() < grant.until && grant.places > 0)?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped to 1..=1,000,000"
+        )]
+        Some(grant.rate.map_or(UNLIMITED, |rate| rate.per_second.clamp(1.0, 1_000_000.0) as u32))
+    }
+
+    async fn ask(&self) {
+        let _only = self.asking.lock().await;
+        let mut asking = Asking::begin(self);
+        let Some(grant) = self.source.grant(asking.need).await else {
+            drop(asking);
+            return time::sleep(ASK_AGAIN).await;
+        };
+        asking.is_answered = true;
+        let mut state = self.state();
+        let left = state.grant.and_then(|old| old.rate?.moments).filter(|left| left.count > 0);
+        // Where none was asked for, those that are left are still ours.
+        let rate = grant.rate.map(|rate| Rate { moments: rate.moments.or(left), ..rate });
+        state.grant = Some(Grant { rate, ..grant });
+        state.granted_at = Instant::now();
+        state.had_asked_for_moments = asking.need.lacks_moments;
+    }
+
+    fn need(&self, state: &State) -> Need {
+        let moments = state.grant.and_then(|grant| grant.rate?.moments);
+        let has_moments = moments.is_some_and(|moments| moments.count > 0);
+        Need {
+            under_way: state.taken,
+            waiting: self.in_line.load(Ordering::Acquire),
+            lacks_moments: self.want_moments.load(Ordering::Acquire) > 0 && !has_moments,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -279,27 +314,59 @@ impl Pacer {
     }
 }
 
-impl Drop for Turn {
+impl Moments {
+    fn pass(&mut self) {
+        self.first += self.interval;
+        self.count -= 1;
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.pacer.state();
-        state.under_way -= 1;
+        state.taken -= 1;
         state.used_at = Instant::now();
         drop(state);
-        self.pacer.ended.notify_one();
+        self.pacer.freed.notify_one();
+    }
+}
+
+/// Nobody takes a place while it lasts. Without an answer nobody knows what is ours: then nothing is.
+struct Asking<'a> {
+    pacer: &'a Pacer,
+    need: Need,
+    is_answered: bool,
+}
+
+impl<'a> Asking<'a> {
+    fn begin(pacer: &'a Pacer) -> Self {
+        let mut state = pacer.state();
+        state.is_asking = true;
+        Self { pacer, need: pacer.need(&state), is_answered: false }
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let mut state = self.pacer.state();
+        state.is_asking = false;
+        if !self.is_answered {
+            state.grant = None;
+        }
     }
 }
 
 /// Counted while it waits, also when its caller gives up.
-struct Waiting<'a>(&'a AtomicU32);
+struct Counted<'a>(&'a AtomicU32);
 
-impl<'a> Waiting<'a> {
+impl<'a> Counted<'a> {
     fn new(count: &'a AtomicU32) -> Self {
         count.fetch_add(1, Ordering::AcqRel);
         Self(count)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
@@ -314,19 +381,19 @@ struct Fixed {
 
 #[async_trait]
 impl Source for Fixed {
-    async fn grant(&self, _: Need) -> Option<Grant> {
+    async fn grant(&self, need: Need) -> Option<Grant> {
         let now = Instant::now();
-        let beginnings = match self.pace.per_second {
-            None => Beginnings::AtOnce,
-            Some(rate) => {
-                let interval = Duration::from_secs(1) / rate.max(1);
+        let rate = self.pace.per_second.map(|per_second| {
+            let interval = Duration::from_secs(1) / per_second.max(1);
+            let moments = need.lacks_moments.then(|| {
                 let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
                 let first = (*next).max(now);
                 *next = first + interval * FIXED_MOMENTS;
-                Beginnings::At { first, count: FIXED_MOMENTS, interval }
-            }
-        };
-        Some(Grant { places: self.pace.at_once.max(1), until: now + Duration::from_hours(24), beginnings })
+                Moments { first, count: FIXED_MOMENTS, interval }
+            });
+            Rate { per_second: f64::from(per_second), moments }
+        });
+        Some(Grant { places: self.pace.at_once.max(1), until: now + Duration::from_hours(24), rate })
     }
 }
 
@@ -355,56 +422,84 @@ mod tests {
         (Arc::new(Pacer::new(told.clone())), told)
     }
 
-    fn grant(places: u32, seconds: u64, beginnings: Beginnings) -> Option<Grant> {
-        Some(Grant { places, until: Instant::now() + Duration::from_secs(seconds), beginnings })
+    fn grant(places: u32, seconds: u64) -> Option<Grant> {
+        Some(Grant { places, until: Instant::now() + Duration::from_secs(seconds), rate: None })
+    }
+
+    /// Ten a second.
+    fn rated(moments: Option<(Instant, u32)>) -> Option<Grant> {
+        let interval = Duration::from_millis(100);
+        let moments = moments.map(|(first, count)| Moments { first, count, interval });
+        Some(Grant { rate: Some(Rate { per_second: 10.0, moments }), ..grant(9, 10)? })
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_call_begins_after_its_grant_or_without_a_place_q11() {
-        let (at_once, start) = (Beginnings::AtOnce, Instant::now());
-        let (pacer, told) =
-            told(vec![grant(1, 1, at_once), None, grant(0, 9, at_once), grant(1, 9, at_once)]);
-        drop(pacer.turn().await);
+    async fn no_place_is_taken_after_the_grant_or_where_there_is_none_q11() {
+        let start = Instant::now();
+        let (pacer, told) = told(vec![grant(1, 1), None, grant(0, 9), grant(1, 9)]);
+        drop(pacer.place().await);
         time::advance(Duration::from_secs(1)).await;
-        drop(pacer.turn().await);
+        drop(pacer.place().await);
         assert_eq!(start.elapsed(), Duration::from_millis(1_200), "twice a little later");
         assert_eq!(told.needs.lock().unwrap().len(), 4);
     }
 
     #[tokio::test(start_paused = true)]
+    async fn no_call_begins_in_a_place_after_the_grant_q11() {
+        let (pacer, told) = told(vec![grant(1, 1), grant(1, 9)]);
+        let _place = pacer.place().await;
+        time::advance(Duration::from_secs(1)).await;
+        pacer.moment().await;
+        let need = Need { under_way: 1, waiting: 0, lacks_moments: true };
+        assert_eq!(told.needs.lock().unwrap()[1], need);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_a_place_does_not_wait_for_those_in_line() {
+        let (pacer, _) = told(vec![grant(1, 9)]);
+        let place = pacer.place().await;
+        let next = {
+            let pacer = pacer.clone();
+            tokio::spawn(async move { drop(pacer.place().await) })
+        };
+        tokio::task::yield_now().await;
+        pacer.moment().await;
+        drop(place);
+        next.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_moment_that_was_missed_is_lost_q11() {
-        let interval = Duration::from_millis(100);
-        let moments = |first, count| Beginnings::At { first, count, interval };
         let start = Instant::now();
         let late = start + Duration::from_secs(3);
-        let (pacer, _) = told(vec![grant(9, 10, moments(start, 5)), grant(9, 10, moments(late, 1))]);
+        let (pacer, _) = told(vec![rated(None), rated(Some((start, 5))), rated(Some((late, 1)))]);
         assert_eq!(pacer.ahead().await, 10);
-        time::advance(Duration::from_millis(450)).await;
-        drop(pacer.turn().await);
+        time::advance(Duration::from_millis(100)).await;
+        pacer.moment().await;
+        time::advance(Duration::from_millis(350)).await;
+        pacer.moment().await;
         assert_eq!(start.elapsed(), Duration::from_millis(450), "the fifth is still there");
-        drop(pacer.turn().await);
+        pacer.moment().await;
         assert_eq!(start.elapsed(), Duration::from_secs(3));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_renewal_asks_for_no_moment_and_keeps_those_that_are_left() {
-        let interval = Duration::from_millis(100);
-        let moments = |count| Beginnings::At { first: Instant::now(), count, interval };
-        let (pacer, told) = told(vec![grant(2, 9, moments(5)), grant(1, 9, moments(0))]);
-        drop(pacer.turn().await);
+        let (pacer, told) = told(vec![rated(Some((Instant::now(), 5))), rated(None)]);
+        pacer.moment().await;
         pacer.renew().await;
         assert!(!told.needs.lock().unwrap()[1].lacks_moments);
-        drop(pacer.turn().await);
+        pacer.moment().await;
         assert_eq!(told.needs.lock().unwrap().len(), 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_lets_go_only_while_nothing_is_under_way() {
-        let (pacer, _) = told(vec![grant(1, 9, Beginnings::AtOnce)]);
-        let turn = pacer.turn().await;
+    async fn it_lets_go_only_while_no_place_is_taken() {
+        let (pacer, _) = told(vec![grant(1, 9)]);
+        let place = pacer.place().await;
         assert!(!pacer.let_go().await);
         assert_eq!(pacer.ahead().await, UNLIMITED, "the place is ours, though it is taken");
-        drop(turn);
+        drop(place);
         assert!(pacer.let_go().await);
     }
 }

@@ -70,7 +70,7 @@ pub async fn claim(
         lane::refresh(&mut tx, pair.tenant, &ids, now).await?;
     }
     wake(&mut tx, clock, pair.tenant, &mut chosen, now).await?;
-    let chosen = guard::hold_back(&mut tx, pair.tenant, target, chosen, now).await?;
+    let chosen = guard::hold_back(&mut tx, clock, pair.tenant, target, chosen, now).await?;
     crash::point(Point::ClaimChosen);
     let grants: Vec<Grant> = chosen.iter().filter_map(|(lane, head)| grant(lane, head)).collect();
     let fences: HashMap<LaneId, i64> =

@@ -16,8 +16,10 @@ use xavyo_core::{
     ids::{ConnectorId, IdentityId, LaneId, OperationId, TenantId},
     operation::Operation,
 };
+use xavyo_runtime::Clock;
 
 use crate::{
+    queue,
     store::{
         guard::{self as memory, approval, held},
         lane::{self, Lane},
@@ -25,10 +27,12 @@ use crate::{
     targets::OpenTarget,
 };
 
-/// Takes out of a claim what the guard holds, and what is behind it in its lane. For lanes that the caller has locked,
-/// after everything else that it locks.
+/// Takes out of a claim what the guard holds, and what is behind it in its lane. What it has no room for further back in a
+/// lane is only not claimed: it is held when its turn comes, if there is no room then. For lanes that the caller has
+/// locked, after everything else that it locks.
 pub(super) async fn hold_back(
     tx: &mut PgConnection,
+    clock: &Clock,
     tenant: TenantId,
     target: &OpenTarget,
     mut chosen: Vec<(Lane, Vec<Operation>)>,
@@ -46,13 +50,19 @@ pub(super) async fn hold_back(
     for (lane, head) in &mut chosen {
         let passing = head.iter().take_while(|one| !is_weighed(policy, one, now) || gate.admits(policy, one));
         let passing = passing.count();
-        head.truncate(passing);
-        if head.is_empty() {
+        if passing == 0
+            && let Some(first) = head.first()
+        {
+            gate.hold(first);
             left.push(lane.id);
         }
+        head.truncate(passing);
     }
     gate.close(tx, tenant, connector.id, now).await?;
-    lane::refresh(tx, tenant, &left, now).await?;
+    if !left.is_empty() {
+        queue::make_way(tx, clock, tenant, &left, now).await?;
+        lane::refresh(tx, tenant, &left, now).await?;
+    }
     chosen.retain(|(_, head)| !head.is_empty());
     Ok(chosen)
 }
@@ -109,15 +119,12 @@ impl Gate {
             self.taken.push((self.approved.swap_remove(place), operation.id));
             return true;
         }
-        let effect = effect(operation);
-        match self.window.admit(policy, effect) {
-            Ok(()) => true,
-            Err(excess) => {
-                tracing::warn!(operation = %operation.id, ?excess, "the guard holds an operation");
-                self.held.push((operation.id, effect));
-                false
-            }
-        }
+        self.window.admit(policy, effect(operation)).is_ok()
+    }
+
+    fn hold(&mut self, operation: &Operation) {
+        tracing::warn!(operation = %operation.id, connector = %operation.connector_id, "the guard holds an operation");
+        self.held.push((operation.id, effect(operation)));
     }
 
     async fn close(

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -30,7 +30,7 @@ pub struct Lease {
     /// Of a licence: the lapses when it was given.
     lapses_before: Option<u64>,
     /// No more calls under this licence.
-    halted: Arc<AtomicBool>,
+    halted: CancellationToken,
 }
 
 impl Lease {
@@ -43,7 +43,7 @@ impl Lease {
             given_up: CancellationToken::new(),
             lapses: Arc::default(),
             lapses_before: None,
-            halted: Arc::default(),
+            halted: CancellationToken::new(),
         }
     }
 
@@ -51,17 +51,28 @@ impl Lease {
     /// that is renewed: what was claimed before may be in other hands by then (fault 15).
     pub fn licence(&self) -> Self {
         let lapses_before = Some(self.lapses.load(Ordering::Acquire));
-        Self { halted: Arc::default(), lapses_before, ..self.clone() }
+        Self { halted: CancellationToken::new(), lapses_before, ..self.clone() }
     }
 
     /// No call begins any more under this licence.
     pub fn halt(&self) {
-        self.halted.store(true, Ordering::Release);
+        self.halted.cancel();
+    }
+
+    /// Returns when no call may begin any more.
+    pub async fn ended(&self) {
+        while self.is_held() {
+            let ends = Duration::from_millis(self.ends.load(Ordering::Acquire));
+            tokio::select! {
+                () = tokio::time::sleep(ends.saturating_sub(self.started.elapsed())) => {}
+                () = self.halted.cancelled() => {}
+            }
+        }
     }
 
     /// Whether a call to a target may start now.
     pub fn is_held(&self) -> bool {
-        !self.halted.load(Ordering::Acquire)
+        !self.halted.is_cancelled()
             && self.lapses_before.is_none_or(|before| before == self.lapses.load(Ordering::Acquire))
             && self.started.elapsed() < Duration::from_millis(self.ends.load(Ordering::Acquire))
     }

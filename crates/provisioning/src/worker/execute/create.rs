@@ -113,7 +113,7 @@ impl Attempt<'_> {
         let written =
             attributes.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
         let hidden = hidden_texts(self.program()?, written);
-        self.may_call()?;
+        self.may_call().await?;
         let account = NewAccount {
             object_class: self.operation.object_class.clone(),
             external_uid: external_uid.to_owned(),

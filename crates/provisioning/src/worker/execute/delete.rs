@@ -24,7 +24,7 @@ impl Attempt<'_> {
     }
 
     async fn send_delete(&self, live: &Account) -> Result<(), Stop> {
-        self.may_call()?;
+        self.may_call().await?;
         let if_version = live.version.as_deref().filter(|_| self.has_premise());
         self.connector()
             .delete(&self.operation.object_class, &live.key(), if_version, &self.tag)

@@ -54,8 +54,8 @@ impl Stop {
     }
 }
 
-/// Executes the operations of a claim in order, one try each, up to the first that does not succeed. What was not begun
-/// has no try.
+/// Executes the operations of a claim in order, one try each, up to the first that does not succeed, all in one place of
+/// the target's pacer. What was not begun has no try.
 pub async fn execute(
     target: Arc<OpenTarget>,
     clock: Clock,
@@ -63,7 +63,13 @@ pub async fn execute(
     references: References,
     claim: Claim,
 ) -> Executed {
-    let tries = if recovery::needed(&claim) {
+    let place = tokio::select! {
+        place = target.pacer.place() => Some(place),
+        () = lease.ended() => None,
+    };
+    let tries = if place.is_none() {
+        Vec::new()
+    } else if recovery::needed(&claim) {
         recovery::recover(&target, &clock, &lease, &references, &claim).await
     } else {
         one_by_one(&target, &clock, &lease, &references, &claim).await
@@ -149,7 +155,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn connector(&self) -> &dyn Connector {
-        self.target.target.as_ref()
+        self.target.unpaced.as_ref()
     }
 
     fn program(&self) -> Result<&'a Program, Stop> {
@@ -159,14 +165,19 @@ impl<'a> Attempt<'a> {
             .ok_or_else(|| refused("OBJECT_TYPE_GONE", "the connector no longer holds this object type"))
     }
 
-    /// The lease is the licence to call: a worker that lost it must not write any more.
-    fn may_call(&self) -> Result<(), Stop> {
+    /// Waits for the moment of a call. The lease is the licence to call, looked at last of all: a worker that lost it while
+    /// it waited must not write any more.
+    async fn may_call(&self) -> Result<(), Stop> {
+        tokio::select! {
+            () = self.target.pacer.moment() => {}
+            () = self.lease.ended() => {}
+        }
         if self.lease.is_held() { Ok(()) } else { Err(Stop::LeaseEnded) }
     }
 
     /// A live read. Its failures leave nothing unknown.
     async fn read(&self, key: &AccountKey) -> Result<Option<Account>, Stop> {
-        self.may_call()?;
+        self.may_call().await?;
         let attributes = self.program()?.target_attributes();
         let found = self.connector().get(&self.operation.object_class, key, attributes).await;
         crash::point(Point::CallBefore);

@@ -89,7 +89,7 @@ impl Attempt<'_> {
         let written =
             changes.iter().flat_map(|(name, change)| change.values().map(move |value| (name, value)));
         let hidden = hidden_texts(self.program()?, written);
-        self.may_call()?;
+        self.may_call().await?;
         let guarded = self.connector().capabilities().versions;
         let update = AccountUpdate {
             changes,

@@ -61,7 +61,7 @@ async fn two_processes_never_have_more_calls_under_way_than_one_may_q11() {
         calls.extend((0..20).map(move |_| {
             let pacer = pacer.clone();
             async move {
-                let _turn = pacer.turn().await;
+                let _place = pacer.place().await;
                 most.fetch_max(under_way.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 tokio::task::yield_now().await;
                 under_way.fetch_sub(1, Ordering::SeqCst);
@@ -91,7 +91,7 @@ async fn a_process_without_a_share_claims_nothing_q11() {
     .await;
     let other = bench.another_engine().await;
     let theirs = other.open(bench.pair).await.unwrap().unwrap();
-    let _under_way = theirs.pacer.turn().await;
+    let _under_way = theirs.pacer.place().await;
     let id = bench.create("ann").await;
     bench.drain().await;
     assert_eq!(bench.path(id).await, "pending");
@@ -105,7 +105,7 @@ async fn the_share_of_a_dead_process_is_free_again_q10() {
     .await;
     let dying = bench.another_engine().await;
     let theirs = dying.open(bench.pair).await.unwrap().unwrap();
-    let _under_way = theirs.pacer.turn().await;
+    let _under_way = theirs.pacer.place().await;
     bench.kill(&dying).await;
     let id = bench.create("ann").await;
     bench.drain().await;
