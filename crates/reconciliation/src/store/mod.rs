@@ -8,18 +8,13 @@
 
 pub mod action;
 pub mod action_seal;
-pub mod baseline;
 pub mod discrepancy;
 pub mod finding;
 pub mod ignore;
 pub mod list;
-pub mod plan;
 pub mod remediation;
-pub mod report;
 pub mod request;
 pub mod run;
-mod run_row;
-pub mod run_work;
 pub mod schedule;
 pub mod schedule_due;
 #[cfg(test)]
@@ -28,6 +23,9 @@ pub mod trend;
 pub mod worker;
 
 use xavyo_core::Error;
+
+/// What belongs to a run stands beside it, and goes by its own name.
+pub use self::run::{baseline, plan, report, work as run_work};
 
 /// A stored name that its closed list does not have: a row from a newer program, or a bug.
 fn unknown(column: &'static str, value: &str) -> Error {

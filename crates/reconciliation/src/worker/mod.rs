@@ -9,16 +9,11 @@
 
 mod act;
 mod busy;
-mod compare;
 mod complete;
-mod completeness;
 mod conduct;
-mod confirm;
 mod examine;
 pub mod lease;
 mod let_go;
-mod observe;
-mod row;
 #[cfg(test)]
 mod tests;
 mod wake;

@@ -1,4 +1,13 @@
 //! Runs. Whoever holds the fence saves the row; callers only leave a request on it, or move a run that nobody holds.
+//!
+//! Beside it: what waits for a worker ([`work`]), what a run plans ([`plan`]), what it said at its end ([`report`]), and what
+//! the next one is measured by ([`baseline`]).
+
+pub mod baseline;
+pub mod plan;
+pub mod report;
+mod row;
+pub mod work;
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Postgres, QueryBuilder, types::Json};
@@ -11,10 +20,8 @@ use xavyo_core::{
 };
 use xavyo_runtime::db;
 
-use super::{
-    list::{self, Filter},
-    run_row::{RunRow, counts},
-};
+use self::row::{RunRow, counts};
+use super::list::{self, Filter};
 use crate::runs::record::{ReadProof, RunRecord, StopRequest};
 
 /// What ListRuns may be narrowed down by.

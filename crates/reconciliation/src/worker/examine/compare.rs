@@ -16,9 +16,8 @@ use xavyo_core::{
 use xavyo_runtime::db::Transaction;
 
 use super::{
-    conduct::{Halt, Hand},
+    Matching,
     confirm::{Conclusion, Verdict},
-    examine::Matching,
     row::Author,
 };
 use crate::{
@@ -28,6 +27,7 @@ use crate::{
         account::{BATCH, Kind, Pair, Renamed, Selector},
     },
     store::{discrepancy, finding, ignore},
+    worker::conduct::{Halt, Hand},
 };
 
 impl Hand<'_> {

@@ -14,8 +14,10 @@ use xavyo_core::{
     run::{PauseReason, Phase, ReconciliationMode, Run, RunFailure, RunStatus},
 };
 
-use super::parse;
-use crate::runs::record::{Progress, ReadProof, RunRecord, StopRequest};
+use crate::{
+    runs::record::{Progress, ReadProof, RunRecord, StopRequest},
+    store::parse,
+};
 
 pub(super) struct RunRow {
     pub id: Uuid,

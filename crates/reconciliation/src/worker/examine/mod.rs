@@ -3,6 +3,12 @@
 //!
 //! Nothing is concluded unless every read has proven that it was complete (R1): a read that has not fails the run.
 
+mod compare;
+mod completeness;
+mod confirm;
+mod observe;
+mod row;
+
 use std::collections::BTreeMap;
 
 use tokio::time::sleep_until;
@@ -16,11 +22,8 @@ use xavyo_core::{
 };
 use xavyo_wire::pb::provisioning::{ExpectedAccount, TargetAccount};
 
-use super::{
-    completeness,
-    conduct::{Halt, Hand, connector_is_paused},
-    observe::{expect, observe},
-};
+use self::observe::{expect, observe};
+use super::conduct::{Halt, Hand, connector_is_paused};
 use crate::{
     crash::{self, Point},
     provisioning::{
@@ -33,7 +36,7 @@ use crate::{
 };
 
 /// One kind of account of the connector, while it is examined.
-pub(super) struct Matching<S> {
+struct Matching<S> {
     pub kind: Kind,
     pub program: Program,
     pub state: S,
