@@ -32,6 +32,7 @@ pub(super) enum Shape {
 
 /// A column of the table, as the catalogue describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of the catalogue")]
 pub(super) struct Column {
     pub name: String,
     pub kind: Kind,
@@ -42,6 +43,10 @@ pub(super) struct Column {
     /// Of the array's elements; else the type itself.
     pub element_type: String,
     pub nullable: bool,
+    /// A row can be made without it: it may be null, or has a default.
+    pub optional: bool,
+    /// Nobody but the database writes it.
+    pub generated: bool,
     /// Our login may select it.
     pub readable: bool,
     /// The database promises that no two rows share a value.

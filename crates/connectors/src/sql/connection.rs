@@ -100,8 +100,8 @@ impl Connection {
     pub async fn describe(&mut self, statement: String) -> Result<Described, sqlx::Error> {
         let statement = AssertSqlSafe(statement).into_sql_str();
         match self {
-            Self::Postgres(connection) => described(&connection.prepare(statement).await?),
-            Self::Mysql(connection) => described(&connection.prepare(statement).await?),
+            Self::Postgres(connection) => Ok(described(&connection.prepare(statement).await?)),
+            Self::Mysql(connection) => Ok(described(&connection.prepare(statement).await?)),
         }
     }
 
@@ -127,18 +127,18 @@ impl Cell {
     }
 }
 
-fn described<S: Statement>(statement: &S) -> Result<Described, sqlx::Error> {
+fn described<S: Statement>(statement: &S) -> Described {
     let columns = statement.columns().iter();
     let parameters = match statement.parameters() {
         Some(Either::Left(types)) => types.iter().map(|it| it.name().to_owned()).collect(),
         Some(Either::Right(_)) | None => Vec::new(),
     };
-    Ok(Described {
+    Described {
         columns: columns
             .map(|column| (column.name().to_owned(), column.type_info().name().to_owned()))
             .collect(),
         parameters,
-    })
+    }
 }
 
 fn bind_postgres(

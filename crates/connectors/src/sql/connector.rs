@@ -13,11 +13,12 @@ use futures::stream::BoxStream;
 use tokio::time::{self, Instant};
 use xavyo_core::{
     account::{Account, AccountKey},
-    connector::{FailureKind, SqlDialect, SqlSettings, SqlStatements, TargetFailure},
+    connector::{FailureKind, ObjectSchema, SqlDialect, SqlSettings, SqlStatements, TargetFailure},
     value::Value,
 };
 
 use super::{
+    changes,
     connection::Connection,
     failure::{self, Stage, Trouble},
     mysql::Mysql,
@@ -26,12 +27,12 @@ use super::{
     server::{Driver, Server},
     session::Session,
     statements::{self, Statements},
-    table::{Table, Version},
+    table::{Table, Version, schema},
     write::Write,
 };
 use crate::{
-    ALL_ATTRIBUTES, AccountUpdate, Capabilities, CheckStep, Connector, NewAccount, Options, ReadItem,
-    ReadRequest, Secrets,
+    ALL_ATTRIBUTES, AccountUpdate, Capabilities, ChangeItem, CheckStep, Connector, NewAccount, Options,
+    ReadItem, ReadRequest, Secrets,
     pool::{Place, Pool},
     redaction::Redaction,
 };
@@ -241,7 +242,7 @@ impl Connector for Sql {
                 None => self.settings.disabled_column.is_some() || self.settings.enabled_column.is_some(),
             },
             repeatable_updates: true,
-            changes: false,
+            changes: self.settings.updated_at_column.is_some(),
         }
     }
 
@@ -291,6 +292,17 @@ impl Connector for Sql {
 
     fn read(&self, request: ReadRequest) -> BoxStream<'_, Result<ReadItem, TargetFailure>> {
         read::pages(self, request)
+    }
+
+    fn changes(&self, request: ReadRequest, since: &str) -> BoxStream<'_, Result<ChangeItem, TargetFailure>> {
+        changes::pages(self, request, since)
+    }
+
+    async fn describe(&self) -> Result<Vec<ObjectSchema>, TargetFailure> {
+        let session = self.session().await?;
+        let schema = schema::of(&session.table, &self.settings);
+        session.place.put_back(session.connection);
+        Ok(vec![schema])
     }
 
     async fn find(&self, _: &str, attribute: &str, value: &Value) -> Result<Vec<Account>, TargetFailure> {

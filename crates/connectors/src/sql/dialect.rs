@@ -33,6 +33,8 @@ pub(super) trait Dialect: Debug + Send + Sync {
     /// Tells the transaction, or the session, our tag: one parameter.
     fn tag(&self) -> &'static str;
     fn paging(&self) -> Paging;
+    /// Where a next read of changes by this column begins, as an expression over all rows.
+    fn watermark(&self, updated_at: &Column) -> String;
     /// The time now, as an expression.
     fn now(&self) -> &'static str;
 

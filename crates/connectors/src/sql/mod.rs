@@ -9,6 +9,7 @@
 //! Begin with [`Sql`]; [`table`] is what the catalogue says, [`statement`] writes the SQL, [`write`](mod@write) executes.
 //! [`dialect`] and [`server`] are all that a database brings of its own: [`postgres`], [`mysql`].
 
+mod changes;
 mod column;
 mod connection;
 mod connector;
@@ -17,7 +18,6 @@ mod failure;
 mod mysql;
 mod postgres;
 mod read;
-mod row;
 mod server;
 mod session;
 mod statement;

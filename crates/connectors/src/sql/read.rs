@@ -10,13 +10,13 @@ use tokio::time;
 use xavyo_core::{account::Account, connector::TargetFailure};
 
 use super::{
+    changes,
     connection::{Connection, Row},
     connector::Sql,
     dialect::Paging,
     failure::{self, Stage, Trouble, refused},
-    row::Layout,
     statement,
-    table::Table,
+    table::{Layout, Table},
 };
 use crate::{Completeness, MAX_PAGE, ReadItem, ReadRequest, redaction::Redaction};
 
@@ -34,6 +34,7 @@ struct Read<'a> {
     table: Arc<Table>,
     connection: Connection,
     counts: Counts,
+    watermark: Option<String>,
     unseen: BTreeSet<String>,
     /// Where the next page begins; None = at the first.
     after: Option<String>,
@@ -73,12 +74,13 @@ impl<'a> Read<'a> {
         let open = async {
             connection.command(table.dialect.snapshot()).await?;
             let counts = connection.rows(statement::count(&table), Vec::new()).await?;
+            let watermark = changes::watermark(&mut connection, &table).await?;
             if table.dialect.paging() == Paging::Cursor {
                 connection.command(statement::declare(&table, &columns)).await?;
             }
-            Ok(counts)
+            Ok((counts, watermark))
         };
-        let counts = in_time(sql, open).await?;
+        let (counts, watermark) = in_time(sql, open).await?;
         let [rows, uids, distinct] = counts.first().map(Vec::as_slice).unwrap_or_default() else {
             return Err(refused("SQL_VALUE", "the table's rows cannot be counted"));
         };
@@ -86,6 +88,7 @@ impl<'a> Read<'a> {
             sql,
             attributes: request.attributes,
             counts: Counts { rows: rows.count(), uids: uids.count(), distinct: distinct.count() },
+            watermark,
             table,
             connection,
             unseen: sql.settings.sentinels.iter().cloned().collect(),
@@ -152,13 +155,13 @@ impl<'a> Read<'a> {
             complete: missing.is_empty(),
             evidence: if missing.is_empty() { evidence.join("; ") } else { missing.join("; ") },
             count: self.accounts,
-            watermark: None,
+            watermark: self.watermark.clone(),
             calls: self.calls,
         }
     }
 }
 
-async fn in_time<T>(
+pub(super) async fn in_time<T>(
     sql: &Sql,
     work: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, TargetFailure> {

@@ -12,10 +12,9 @@ use super::{
     column::Column,
     connection::{Connection, Parameter},
     failure::{Trouble, not_one},
-    row::Layout,
     statement,
     statements::{self, Bound, Verb},
-    table::Table,
+    table::{Layout, Table},
     write,
 };
 use crate::{ALL_ATTRIBUTES, MAX_PAGE, pool::Place};

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::MAX_PAGE;
 
-/// Columns of the table's rows, each as text or an array of texts, in the order of [`super::row::Layout`].
+/// Columns of the table's rows, each as text or an array of texts, in the order of [`super::table::Layout`].
 pub(super) fn selection(table: &Table, attributes: &[&Column]) -> String {
     let as_text = |column: &Column| table.dialect.as_text(column);
     let mut parts = vec![as_text(&table.uid)];
@@ -21,14 +21,16 @@ pub(super) fn selection(table: &Table, attributes: &[&Column]) -> String {
     parts.join(",\n       ")
 }
 
+/// The condition that a row was not deleted softly, where rows can be.
+fn lives(table: &Table) -> Option<String> {
+    let column = table.deleted.as_ref()?;
+    let unset = if column.kind == Kind::Boolean { "is not true" } else { "is null" };
+    Some(format!("account.{} {unset}", table.dialect.quoted(&column.name)))
+}
+
 /// The `where` of all rows that meet the condition and are accounts: not deleted softly.
 pub(super) fn accounts(table: &Table, condition: Option<String>) -> String {
-    let lives = table.deleted.as_ref().map(|column| {
-        let name = table.dialect.quoted(&column.name);
-        let unset = if column.kind == Kind::Boolean { "is not true" } else { "is null" };
-        format!("account.{name} {unset}")
-    });
-    let conditions: Vec<String> = condition.into_iter().chain(lives).collect();
+    let conditions: Vec<String> = condition.into_iter().chain(lives(table)).collect();
     if conditions.is_empty() { String::new() } else { format!("\n where {}", conditions.join("\n   and ")) }
 }
 
@@ -80,6 +82,41 @@ pub(super) fn page(table: &Table, attributes: &[&Column], is_first: bool, limit:
 pub(super) fn of_source(table: &Table, attributes: &[&Column], source: &str) -> String {
     let selection = selection(table, attributes);
     format!("select {selection}\n  from {source} as account\n limit {MAX_PAGE}")
+}
+
+/// The time up to which everything that this snapshot shows was written.
+pub(super) fn watermark(table: &Table) -> Option<String> {
+    let updated_at = table.updated_at.as_ref()?;
+    Some(format!("select {} from {} as account", table.dialect.watermark(updated_at), table.source))
+}
+
+/// The next rows by uid, deleted ones too, that were written at the first parameter's time or later: the first, or those
+/// after the uid that is the second parameter. Before each stands whether it is an account still.
+pub(super) fn changed(table: &Table, attributes: &[&Column], is_first: bool, limit: usize) -> String {
+    let dialect = table.dialect;
+    let uid = format!("account.{}", dialect.quoted(&table.uid.name));
+    let after = if is_first {
+        format!("{uid} is not null")
+    } else {
+        format!("{uid} > {}", dialect.place(2, &table.uid))
+    };
+    let lives = lives(table).unwrap_or_else(|| "true".to_owned());
+    let since = table
+        .updated_at
+        .as_ref()
+        .map(|column| format!("account.{} >= {}", dialect.quoted(&column.name), dialect.place(1, column)));
+    format!(
+        "select case when {lives} then '1' else '0' end,
+       {}
+  from {} as account
+ where {}
+   and {after}
+ order by {uid}
+ limit {limit}",
+        selection(table, attributes),
+        table.source,
+        since.unwrap_or_else(|| "false".to_owned()),
+    )
 }
 
 /// Rows whose column equals the first parameter, or holds it.

@@ -19,9 +19,8 @@ use super::{
     column::Column,
     connection::{Connection, Parameter, Row},
     failure::{Trouble, not_one, refused},
-    row::Layout,
     statement, statements,
-    table::Table,
+    table::{Layout, Table},
 };
 use crate::{AccountUpdate, NewAccount, changed, redaction::Redaction};
 

@@ -9,6 +9,7 @@
 mod fake;
 mod only_ldap;
 mod only_memory;
+mod only_mysql;
 mod only_sql;
 mod pages;
 mod target;

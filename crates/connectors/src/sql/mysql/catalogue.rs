@@ -17,6 +17,8 @@ select c.column_name, c.data_type, c.column_type, c.is_nullable, c.privileges,
           where i.table_schema = c.table_schema and i.table_name = c.table_name and i.non_unique = 0
           group by i.index_name
          having count(*) = 1 and max(i.column_name) = c.column_name),
+       c.is_nullable = 'YES' or c.column_default is not null or c.extra like '%auto_increment%',
+       coalesce(c.generation_expression, '') <> '',
        e.transactions
   from information_schema.columns c
   join information_schema.tables t on t.table_schema = c.table_schema and t.table_name = c.table_name
@@ -74,6 +76,8 @@ pub(super) async fn describe_list(connection: &mut Connection, source: &str) -> 
             element_type: type_name.clone(),
             type_name,
             nullable: true,
+            optional: true,
+            generated: false,
             readable: true,
             unique: false,
         }
@@ -82,7 +86,9 @@ pub(super) async fn describe_list(connection: &mut Connection, source: &str) -> 
 }
 
 fn column(row: &Row) -> Option<Column> {
-    let [name, data_type, column_type, nullable, privileges, unique, ..] = row.as_slice() else {
+    let [name, data_type, column_type, nullable, privileges, unique, optional, generated, ..] =
+        row.as_slice()
+    else {
         return None;
     };
     let (data_type, column_type) = (data_type.text()?, column_type.text()?);
@@ -93,6 +99,8 @@ fn column(row: &Row) -> Option<Column> {
         type_name: data_type.to_owned(),
         element_type: column_type.to_owned(),
         nullable: nullable.text() == Some("YES"),
+        optional: optional.count() == 1,
+        generated: generated.count() == 1,
         readable: privileges.text().is_some_and(|list| list.split(',').any(|one| one == "select")),
         unique: unique.count() == 1,
     })

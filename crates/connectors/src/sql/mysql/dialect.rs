@@ -1,6 +1,6 @@
 //! How MySQL and MariaDB spell it.
 
-use sqlx::error::DatabaseError;
+use sqlx::{error::DatabaseError, mysql::MySqlDatabaseError};
 use xavyo_core::{connector::TargetFailure, value::Value};
 
 use super::{failure, value};
@@ -51,6 +51,11 @@ impl Dialect for Syntax {
 
     fn paging(&self) -> Paging {
         Paging::Keyset
+    }
+
+    fn watermark(&self, updated_at: &Column) -> String {
+        let name = self.quoted(&updated_at.name);
+        format!("convert(least(max(account.{name}), now(6)) - interval 5 minute using utf8mb4)")
     }
 
     fn now(&self) -> &'static str {
@@ -167,9 +172,12 @@ impl Dialect for Syntax {
         failure::of_database(error, stage, redaction)
     }
 
-    /// Never: what is no value of a column is told before it is sent.
-    fn is_no_key(&self, _: &sqlx::Error) -> bool {
-        false
+    /// What is no value of a column is told before it is sent, but for characters that its character set lacks: no
+    /// collation compares those with it.
+    fn is_no_key(&self, error: &sqlx::Error) -> bool {
+        let error =
+            error.as_database_error().and_then(|error| error.try_downcast_ref::<MySqlDatabaseError>());
+        error.is_some_and(|error| matches!(error.number(), 1267 | 1270 | 1271))
     }
 
     fn is_taken(&self, code: &str) -> bool {

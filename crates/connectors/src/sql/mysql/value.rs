@@ -92,6 +92,8 @@ mod tests {
             type_name: String::new(),
             element_type: String::new(),
             nullable: true,
+            optional: true,
+            generated: false,
             readable: true,
             unique: false,
         }

@@ -15,6 +15,8 @@ select a.attname::text,
        coalesce(element.typname, base.typname)::text,
        (element.oid is not null)::text,
        (not a.attnotnull)::text,
+       (not a.attnotnull or a.atthasdef or a.attidentity <> '')::text,
+       (a.attgenerated <> '' or a.attidentity = 'a')::text,
        has_column_privilege(c.oid, a.attnum, 'select')::text,
        exists (
          select from pg_index i
@@ -63,14 +65,25 @@ pub(super) async fn describe_list(connection: &mut Connection, source: &str) -> 
             Some(element) => (element.to_owned(), Shape::Array),
             None => (type_name.clone(), Shape::Single),
         };
-        let (kind, unique) = (kind(&element_type), false);
-        Column { name, kind, shape, type_name, element_type, nullable: true, readable: true, unique }
+        Column {
+            name,
+            kind: kind(&element_type),
+            shape,
+            type_name,
+            element_type,
+            nullable: true,
+            optional: true,
+            generated: false,
+            readable: true,
+            unique: false,
+        }
     });
     Ok(Catalogue { columns: columns.collect(), row_version: None, row_security: false })
 }
 
 fn column(row: &Row) -> Option<Column> {
-    let [name, type_name, element_type, base, is_array, nullable, readable, unique, ..] = row.as_slice()
+    let [name, type_name, element_type, base, is_array, nullable, optional, generated, readable, unique, ..] =
+        row.as_slice()
     else {
         return None;
     };
@@ -81,6 +94,8 @@ fn column(row: &Row) -> Option<Column> {
         type_name: type_name.text()?.to_owned(),
         element_type: element_type.text()?.to_owned(),
         nullable: is_true(nullable),
+        optional: is_true(optional),
+        generated: is_true(generated),
         readable: is_true(readable),
         unique: is_true(unique),
     })

@@ -49,6 +49,11 @@ impl Dialect for Syntax {
         Paging::Cursor
     }
 
+    fn watermark(&self, updated_at: &Column) -> String {
+        let (name, type_name) = (self.quoted(&updated_at.name), &updated_at.type_name);
+        format!("(least(max(account.{name}), clock_timestamp()::{type_name}) - interval '5 minutes')::text")
+    }
+
     fn now(&self) -> &'static str {
         "clock_timestamp()"
     }

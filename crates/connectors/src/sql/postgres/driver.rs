@@ -50,6 +50,7 @@ impl Driver for Postgres {
         sqlx::query(
             "select set_config('statement_timeout', $1, false),
                     set_config('bytea_output', 'hex', false),
+                    set_config('TimeZone', 'UTC', false),
                     set_config('client_min_messages', 'error', false)",
         )
         .bind(self.timeout.as_millis().max(1).to_string())

@@ -37,12 +37,13 @@ pub(crate) fn faults(settings: &SqlSettings, statements: &SqlStatements) -> Vec<
     }
     match parse(settings.dialect, &statements.list) {
         _ if statements.list.trim().is_empty() => {
-            fault("statements.list", "a statement that selects every account".into())
+            fault("statements.list", "a statement that selects every account".into());
         }
-        Ok(parsed) => match parsed.parameters().next() {
-            Some(name) => fault("statements.list", format!("no parameters, and not :{name}")),
-            None => {}
-        },
+        Ok(parsed) => {
+            if let Some(name) = parsed.parameters().next() {
+                fault("statements.list", format!("no parameters, and not :{name}"));
+            }
+        }
         Err(expected) => fault("statements.list", expected.into()),
     }
     for verb in Verb::ALL {

@@ -15,9 +15,8 @@ use crate::{
         column::Column,
         connection::{Connection, Parameter},
         failure::{Trouble, not_one, refused},
-        row::Layout,
         statement,
-        table::{Table, Version},
+        table::{Layout, Table, Version},
         write::{self, Write},
     },
 };

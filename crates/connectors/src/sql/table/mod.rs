@@ -1,5 +1,8 @@
 //! The table of the settings, as the catalogue describes it.
 
+mod row;
+pub(super) mod schema;
+
 use xavyo_core::{
     connector::{SqlSettings, TargetFailure},
     value::Value,
@@ -11,6 +14,8 @@ use super::{
     failure::refused,
     statements::Statements,
 };
+pub(super) use row::Layout;
+
 use crate::ALL_ATTRIBUTES;
 
 /// What the database says of a table.
@@ -205,6 +210,8 @@ pub(super) mod tests {
             type_name: type_name.into(),
             element_type: type_name.into(),
             nullable: true,
+            optional: true,
+            generated: false,
             readable: true,
             unique: name == "id" || name == "login",
         };

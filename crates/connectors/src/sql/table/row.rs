@@ -5,15 +5,12 @@ use xavyo_core::{
     value::{Attributes, Value},
 };
 
-use super::{
-    column::Column,
-    connection::Cell,
-    table::{Table, Version},
-};
+use super::{Table, Version};
+use crate::sql::{column::Column, connection::Cell};
 
-/// Which columns a selection holds, in the order of [`super::statement::selection`].
+/// Which columns a selection holds, in the order of [`crate::sql::statement::selection`].
 #[derive(Debug)]
-pub(super) struct Layout<'a> {
+pub(in crate::sql) struct Layout<'a> {
     pub table: &'a Table,
     pub attributes: &'a [&'a Column],
 }
