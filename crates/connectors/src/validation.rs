@@ -207,6 +207,11 @@ fn check_scim(settings: &ScimSettings, options: &Options, found: &mut Findings) 
     }
     found.optional_text(settings.username.as_deref(), "username");
     found.optional_text(settings.client_id.as_deref(), "client_id");
+    let is_client = settings.token_url.is_some();
+    found.require(is_client == settings.client_id.is_some(), "client_id", "set together with token_url");
+    found.require(!is_client || settings.username.is_none(), "username", "nothing where token_url is set");
+    let is_bare = !settings.base_url.contains(['?', '#']);
+    found.require(is_bare, "base_url", "a URL without a query or a fragment");
     found.certificates("ca_certificates", settings.ca_certificates.as_deref());
     found.page_size(settings.page_size);
     found.sentinels(&settings.sentinels);
@@ -282,6 +287,13 @@ mod tests {
         })
     }
 
+    fn scim() -> Value {
+        json!({
+            "kind": "scim", "base_url": "https://scim.example.org/v2", "username": null, "client_id": null,
+            "token_url": null, "ca_certificates": null, "page_size": 100, "sentinels": [],
+        })
+    }
+
     fn memory() -> Value {
         json!({"kind": "memory", "store": "s", "generate": 10, "seed": 1, "faults": [], "latency_ms": 0})
     }
@@ -321,6 +333,11 @@ mod tests {
             (sql(), "table", json!(""), "settings.sql.table"),
             (sql(), "uid_column", json!("x".repeat(64)), "settings.sql.uid_column"),
             (sql(), "id_column", json!("a\u{0}"), "settings.sql.id_column"),
+            (scim(), "base_url", json!("http://scim.example.org"), "settings.scim.base_url"),
+            (scim(), "base_url", json!("https://u:p@scim.example.org"), "settings.scim.base_url"),
+            (scim(), "base_url", json!("https://scim.example.org/?x"), "settings.scim.base_url"),
+            (scim(), "client_id", json!("xavyo"), "settings.scim.client_id"),
+            (scim(), "page_size", json!(0), "settings.scim.page_size"),
             (memory(), "store", json!("../x"), "settings.memory.store"),
             (memory(), "generate", json!(-1), "settings.memory.generate"),
             (
@@ -337,7 +354,7 @@ mod tests {
     #[test]
     fn good_settings_have_no_violations() {
         let strict = Options { allow_memory: true, ..Options::default() };
-        for settings in [ldap(), sql(), memory()] {
+        for settings in [ldap(), sql(), scim(), memory()] {
             assert_eq!(validate(&serde_json::from_value(settings).unwrap(), &strict), []);
         }
         for host in ["127.0.0.1", "::1", "db", "db-1.example.org.", "1a.example"] {

@@ -19,6 +19,7 @@ pub mod mariadb;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod scim;
 pub mod service;
 pub mod slapd;
 pub mod stack;

@@ -16,7 +16,7 @@ struct Step {
 /// The same faults at the same places each time: what a run shows, the next one shows again.
 const FAULTS_SEED: &str = "1";
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step { name: "lint", budget: minutes(5), run: lint::run },
     Step { name: "sqlx --check", budget: minutes(3), run: sqlx::check },
     Step { name: "test", budget: minutes(5), run: || test::run(None) },
@@ -32,6 +32,11 @@ const STEPS: [Step; 8] = [
         name: "demo --sql mariadb",
         budget: minutes(1),
         run: || run_program("xavyo-demo", &["--sql", "mariadb", "--json"]),
+    },
+    Step {
+        name: "demo --scim",
+        budget: minutes(4),
+        run: || run_program("xavyo-demo", &["--scim", "--json"]),
     },
 ];
 

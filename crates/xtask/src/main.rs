@@ -25,7 +25,7 @@ const HELP: &str = "\
 Usage: cargo xtask <command>
 
 To see it work
-  demo [--ldap | --sql postgres|mariadb] [--people N] [--json]
+  demo [--ldap | --scim | --sql postgres|mariadb] [--people N] [--json]
                      people in, accounts provisioned, drift found, repaired, and nothing left to find
   dev [--json]       both services on this machine until Ctrl-C, with an admin's token
 

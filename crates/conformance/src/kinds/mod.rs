@@ -6,8 +6,9 @@ pub mod directory;
 mod mariadb;
 mod memory;
 pub mod postgres;
-mod statements;
 mod remote;
+mod scim;
+mod statements;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 use futures::future::LocalBoxFuture;
 use xavyo_connectors::Options;
 use xavyo_core::connector::LdapTls;
+use xavyo_sandbox::scim::{Habits, Scheme};
 
 use crate::Place;
 
@@ -23,8 +25,9 @@ pub use directory::Directory;
 pub use mariadb::MariadbTable;
 pub use memory::Memory;
 pub use postgres::PostgresTable;
-pub use statements::Statements;
 pub use remote::Remote;
+pub use scim::Scim;
+pub use statements::Statements;
 
 /// Targets of one kind, on a server that lives as long as this does.
 #[async_trait]
@@ -53,10 +56,20 @@ pub const ALL: &[(&str, Start)] = &[
     ("mariadb-statements", || {
         Box::pin(async { Ok(Arc::new(Statements::Mariadb(MariadbTable::start().await?)) as Arc<dyn Kind>) })
     }),
+    ("scim", || scim("scim", Habits::default())),
+    ("scim-cursors", || {
+        scim("scim-cursors", Habits { scheme: Scheme::Client, cursors: true, ..Habits::default() })
+    }),
+    ("scim-terse", || scim("scim-terse", Habits { scheme: Scheme::Basic, terse: true, ..Habits::default() })),
+    ("scim-put", || scim("scim-put", Habits { no_patch: true, no_etag: true, ..Habits::default() })),
     ("ldap", || directory("ldap", LdapTls::None)),
     ("ldap-starttls", || directory("ldap-starttls", LdapTls::StartTls)),
     ("ldaps", || directory("ldaps", LdapTls::Ldaps)),
 ];
+
+fn scim(name: &'static str, habits: Habits) -> LocalBoxFuture<'static, Result<Arc<dyn Kind>>> {
+    Box::pin(async move { Ok(Arc::new(Scim::start(name, habits).await?) as Arc<dyn Kind>) })
+}
 
 fn directory(name: &'static str, tls: LdapTls) -> LocalBoxFuture<'static, Result<Arc<dyn Kind>>> {
     Box::pin(async move { Ok(Arc::new(Directory::start(name, tls).await?) as Arc<dyn Kind>) })

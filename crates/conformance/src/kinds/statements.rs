@@ -83,8 +83,8 @@ impl Statements {
     async fn run(&self, statement: String) -> Result<()> {
         let statement = sqlx::raw_sql(AssertSqlSafe(statement));
         match self {
-            Self::Postgres(kind) => drop(statement.execute(&kind.database().pool().await?).await?),
-            Self::Mariadb(kind) => drop(statement.execute(&kind.database().pool().await?).await?),
+            Self::Postgres(kind) => statement.execute(&kind.database().pool().await?).await.map(drop)?,
+            Self::Mariadb(kind) => statement.execute(&kind.database().pool().await?).await.map(drop)?,
         }
         Ok(())
     }

@@ -35,12 +35,12 @@ fn kind(answer: &Answer, effect: Effect) -> FailureKind {
         (StatusCode::UNAUTHORIZED, _) => FailureKind::BadCredentials,
         (StatusCode::NOT_FOUND | StatusCode::GONE, _) => FailureKind::NotFound,
         (StatusCode::PRECONDITION_FAILED, _) => FailureKind::PreconditionFailed,
-        (StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT, _) => FailureKind::Busy,
+        (StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT, _)
+        | (StatusCode::INTERNAL_SERVER_ERROR, Effect::Reads) => FailureKind::Busy,
         (StatusCode::SERVICE_UNAVAILABLE, _) if answer.retry_after.is_some() => FailureKind::Busy,
         (StatusCode::NOT_IMPLEMENTED, _) => FailureKind::Refused,
         // Between us and the target somebody gave up, or the target broke: what it did until then nobody says.
         (status, Effect::Writes) if status.is_server_error() => FailureKind::Unknown,
-        (StatusCode::INTERNAL_SERVER_ERROR, Effect::Reads) => FailureKind::Busy,
         (status, Effect::Reads) if status.is_server_error() => FailureKind::Down,
         _ => FailureKind::Refused,
     }

@@ -41,6 +41,36 @@ async fn mariadb_passes_the_suite() {
 }
 
 #[tokio::test]
+async fn statements_of_postgres_pass_the_suite() {
+    conforms("postgres-statements").await;
+}
+
+#[tokio::test]
+async fn statements_of_mariadb_pass_the_suite() {
+    conforms("mariadb-statements").await;
+}
+
+#[tokio::test]
+async fn scim_passes_the_suite() {
+    conforms("scim").await;
+}
+
+#[tokio::test]
+async fn scim_by_cursors_and_client_credentials_passes_the_suite() {
+    conforms("scim-cursors").await;
+}
+
+#[tokio::test]
+async fn scim_that_says_little_passes_the_suite() {
+    conforms("scim-terse").await;
+}
+
+#[tokio::test]
+async fn scim_without_patch_and_versions_passes_the_suite() {
+    conforms("scim-put").await;
+}
+
+#[tokio::test]
 async fn ldap_passes_the_suite() {
     conforms("ldap").await;
 }

@@ -39,8 +39,11 @@ struct Arguments {
     /// The target is an OpenLDAP directory instead of a SQL table.
     #[arg(long)]
     ldap: bool,
+    /// The target is a SCIM application.
+    #[arg(long, conflicts_with = "ldap")]
+    scim: bool,
     /// The SQL table is one of this database.
-    #[arg(long, value_enum, default_value_t = Database::Postgres, conflicts_with = "ldap")]
+    #[arg(long, value_enum, default_value_t = Database::Postgres, conflicts_with_all = ["ldap", "scim"])]
     sql: Database,
     /// How many people to import.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(50..=200_000))]
@@ -112,7 +115,11 @@ async fn play(arguments: &Arguments, stack: &Stack, target: &Target) -> Result<O
 
 impl Arguments {
     fn choice(&self) -> Choice {
-        if self.ldap { Choice::Ldap } else { Choice::Sql(self.sql) }
+        match (self.ldap, self.scim) {
+            (true, _) => Choice::Ldap,
+            (false, true) => Choice::Scim,
+            (false, false) => Choice::Sql(self.sql),
+        }
     }
 }
 

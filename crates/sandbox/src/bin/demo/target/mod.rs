@@ -1,6 +1,7 @@
 //! The target, as its own administrator sees it: this is how drift gets in.
 
 mod ldap;
+mod scim;
 mod sql;
 
 use anyhow::Result;
@@ -10,6 +11,7 @@ use xavyo_wire::pb::provisioning::{ConnectorSecrets, ConnectorSettings};
 
 use crate::people::Person;
 use ldap::LdapTarget;
+use scim::ScimTarget;
 use sql::SqlTarget;
 
 /// Which target to start.
@@ -17,6 +19,7 @@ use sql::SqlTarget;
 pub enum Choice {
     Sql(Database),
     Ldap,
+    Scim,
 }
 
 /// Which database a SQL table is of.
@@ -26,10 +29,11 @@ pub enum Database {
     Mariadb,
 }
 
-/// A real target of one of two kinds.
+/// A real target of one of three kinds.
 pub enum Target {
     Sql(SqlTarget),
     Ldap(LdapTarget),
+    Scim(ScimTarget),
 }
 
 /// What an account shows of a person: the ten mapped attributes.
@@ -61,6 +65,7 @@ impl Target {
             Choice::Sql(Database::Postgres) => Self::Sql(SqlTarget::postgres(postgres).await?),
             Choice::Sql(Database::Mariadb) => Self::Sql(SqlTarget::mariadb().await?),
             Choice::Ldap => Self::Ldap(LdapTarget::start().await?),
+            Choice::Scim => Self::Scim(ScimTarget::start().await?),
         })
     }
 
@@ -69,6 +74,7 @@ impl Target {
         match self {
             Self::Sql(_) => "staff table",
             Self::Ldap(_) => "directory",
+            Self::Scim(_) => "application",
         }
     }
 
@@ -76,6 +82,7 @@ impl Target {
         match self {
             Self::Sql(_) => sql::TABLE,
             Self::Ldap(_) => ldap::OBJECT_CLASS,
+            Self::Scim(_) => scim::OBJECT_CLASS,
         }
     }
 
@@ -83,6 +90,7 @@ impl Target {
         match self {
             Self::Sql(_) => sql::name(column),
             Self::Ldap(_) => ldap::name(column),
+            Self::Scim(_) => scim::name(column),
         }
     }
 
@@ -90,13 +98,14 @@ impl Target {
         match self {
             Self::Sql(target) => (target.settings(), target.secrets()),
             Self::Ldap(target) => (target.settings(), Some(target.secrets())),
+            Self::Scim(target) => (target.settings(), Some(target.secrets())),
         }
     }
 
     /// An account can be disabled there.
     pub fn disables(&self) -> bool {
         match self {
-            Self::Sql(_) => true,
+            Self::Sql(_) | Self::Scim(_) => true,
             Self::Ldap(_) => false,
         }
     }
@@ -105,6 +114,7 @@ impl Target {
         match self {
             Self::Sql(target) => target.count().await,
             Self::Ldap(target) => target.count().await,
+            Self::Scim(target) => target.count().await,
         }
     }
 
@@ -112,6 +122,7 @@ impl Target {
         match self {
             Self::Sql(target) => target.add(account).await,
             Self::Ldap(target) => target.add(account).await,
+            Self::Scim(target) => target.add(account).await,
         }
     }
 
@@ -119,6 +130,7 @@ impl Target {
         match self {
             Self::Sql(target) => target.change(username, column, value).await,
             Self::Ldap(target) => target.change(username, column, value).await,
+            Self::Scim(target) => target.change(username, column, value).await,
         }
     }
 
@@ -126,6 +138,7 @@ impl Target {
     pub async fn disable(&self, username: &str) -> Result<()> {
         match self {
             Self::Sql(target) => target.disable(username).await,
+            Self::Scim(target) => target.disable(username).await,
             Self::Ldap(_) => anyhow::bail!("the demo's directory has no disabled accounts"),
         }
     }
@@ -134,6 +147,7 @@ impl Target {
         match self {
             Self::Sql(target) => target.remove(username).await,
             Self::Ldap(target) => target.remove(username).await,
+            Self::Scim(target) => target.remove(username).await,
         }
     }
 }
@@ -144,6 +158,7 @@ impl Choice {
             Self::Sql(Database::Postgres) => "sql",
             Self::Sql(Database::Mariadb) => "mariadb",
             Self::Ldap => "ldap",
+            Self::Scim => "scim",
         }
     }
 
@@ -152,6 +167,7 @@ impl Choice {
             Self::Sql(Database::Postgres) => "a SQL table",
             Self::Sql(Database::Mariadb) => "a table of MariaDB",
             Self::Ldap => "an OpenLDAP directory",
+            Self::Scim => "a SCIM application",
         }
     }
 }
