@@ -19,22 +19,29 @@ pub(super) async fn guarded(world: &World, destructive: i64, four_eyes: bool) ->
         .await
 }
 
-pub(super) fn delete_of(connector: &str, uid: &str) -> pp::CreateOperationRequest {
+/// Of the account of that person.
+fn operation_of(connector: &str, person: &str, kind: pp::OperationType) -> pp::CreateOperationRequest {
     pp::CreateOperationRequest {
-        operation_type: pp::OperationType::Delete.into(),
-        payload: None,
-        ..update_of(connector, uid, "")
+        connector_id: connector.to_owned(),
+        operation_type: kind.into(),
+        object_class: "account".to_owned(),
+        user_id: Some(person.to_owned()),
+        ..pp::CreateOperationRequest::default()
     }
 }
 
+/// A person's account, and the delete of it.
+pub(super) async fn delete_of(world: &World, connector: &str, login: &str) -> String {
+    let person = world.person(login, &format!("{login}@x"), "Clerk").await;
+    world.account_of(connector, &person).await;
+    world.admin.accept(operation_of(connector, &person, pp::OperationType::Delete)).await
+}
+
 /// Deletes of accounts that are there, once so many of them are held.
-pub(super) async fn deletes(world: &World, connector: &str, uids: &[&str], held: i64) -> Vec<String> {
-    for uid in uids {
-        world.stray(connector, uid, &format!("{uid}@x"), "Clerk").await;
-    }
+pub(super) async fn deletes(world: &World, connector: &str, logins: &[&str], held: i64) -> Vec<String> {
     let mut ids = Vec::new();
-    for uid in uids {
-        ids.push(world.admin.accept(delete_of(connector, uid)).await);
+    for login in logins {
+        ids.push(delete_of(world, connector, login).await);
     }
     holds(world, connector, held).await;
     ids
@@ -68,11 +75,12 @@ async fn exactly_the_limit_is_deleted_and_the_rest_says_that_the_guard_holds_it_
     let world = World::new().await;
     let connector = guarded(&world, 2, false).await;
     let ids = deletes(&world, &connector, &["ann", "bob", "cid", "dee"], 2).await;
+    let update = world.admin.accept(update_of(&connector, "eve", "e@x")).await;
+    world.admin.ended(&update).await;
     let held = world.admin.operation(&ids[3]).await.unwrap();
     assert_eq!((held.status(), held.hold_reason()), (OperationStatus::Pending, pp::HoldReason::Guard));
     assert_eq!(held.waits_for[0].kind(), pp::WaitKind::Guard);
-    let update = world.admin.accept(update_of(&connector, "eve", "e@x")).await;
-    world.admin.ended(&update).await;
+    world.admin.ended(&ids[1]).await;
     let written = world.writes(&connector).await;
     assert_eq!(written.iter().filter(|write| write.starts_with("delete")).count(), 2, "{written:?}");
 }
@@ -81,12 +89,15 @@ async fn exactly_the_limit_is_deleted_and_the_rest_says_that_the_guard_holds_it_
 async fn a_held_operation_can_be_cancelled_alone_and_what_was_behind_it_goes_on_q9() {
     let world = World::new().await;
     let connector = guarded(&world, 0, false).await;
-    let delete = deletes(&world, &connector, &["ann"], 1).await.remove(0);
-    let behind = world.admin.accept(update_of(&connector, "ann", "later@x")).await;
+    let ann = world.person("ann", "ann@x", "Clerk").await;
+    world.account_of(&connector, &ann).await;
+    let delete = world.admin.accept(operation_of(&connector, &ann, pp::OperationType::Delete)).await;
+    holds(&world, &connector, 1).await;
+    let behind = world.admin.accept(operation_of(&connector, &ann, pp::OperationType::Create)).await;
     let waits = world.admin.operation(&behind).await.unwrap();
     assert_eq!(waits.waits_for[0].kind(), pp::WaitKind::EarlierOperation);
     let request = pp::CancelOperationRequest { operation_id: delete, ..Default::default() };
     world.admin.operations.clone().cancel_operation(request).await.unwrap();
     world.admin.ended(&behind).await;
-    assert_eq!(world.writes(&connector).await, ["create ann", "update ann"]);
+    assert_eq!(world.writes(&connector).await, ["create ann"]);
 }

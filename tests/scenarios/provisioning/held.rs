@@ -49,8 +49,7 @@ async fn an_approver_releases_exactly_the_group_that_was_shown_r3() {
     for id in &ids {
         world.admin.ended(id).await;
     }
-    world.stray(&connector, "dee", "d@x", "Clerk").await;
-    let next = world.admin.accept(delete_of(&connector, "dee")).await;
+    let next = delete_of(&world, &connector, "dee").await;
     holds(&world, &connector, 1).await;
     assert_eq!(statuses(&world, &[next]).await, [OperationStatus::Pending]);
 }
@@ -61,8 +60,7 @@ async fn a_group_that_has_grown_is_aborted_and_nothing_moves_r3() {
     let connector = guarded(&world, 0, false).await;
     let first = deletes(&world, &connector, &["ann"], 1).await;
     let seen = groups(&world.admin, &connector).await.remove(0);
-    world.stray(&connector, "bob", "b@x", "Clerk").await;
-    let second = world.admin.accept(delete_of(&connector, "bob")).await;
+    let second = delete_of(&world, &connector, "bob").await;
     holds(&world, &connector, 2).await;
     let mut operations = world.admin.operations.clone();
     let refusal = refused(operations.release_held_operations(release(&seen)).await);
