@@ -205,7 +205,10 @@ async fn the_log_is_sealed_soon_and_verifies() {
     assert_eq!((verdict.intact, verdict.verified, verdict.first_broken_id), (true, 2, None));
     let all = pp::ListAuditEventsRequest::default();
     let events = world.admin.audit.clone().list_audit_events(all).await.unwrap().into_inner().events;
-    assert_eq!((events[0].previous_hash.as_ref(), events[1].previous_hash.as_ref()), (events[1].hash.as_ref(), Some(&vec![0; 32])));
+    assert_eq!(
+        (events[0].previous_hash.as_ref(), events[1].previous_hash.as_ref()),
+        (events[1].hash.as_ref(), Some(&vec![0; 32]))
+    );
 }
 
 #[tokio::test]

@@ -55,7 +55,10 @@ async fn rules_are_tried_on_somebody_who_need_not_exist() {
     let request = pp::PreviewMappingRequest { object_type: Some(tried), ..of(&connector, somebody) };
     let shown = preview(&world, request).await.unwrap();
     assert_eq!(shown.scope(), pp::ScopeState::Out);
-    assert!(matches!(shown.attributes[0].value.clone().unwrap().kind, Some(Kind::NullValue(_))), "must be absent");
+    assert!(
+        matches!(shown.attributes[0].value.clone().unwrap().kind, Some(Kind::NullValue(_))),
+        "must be absent"
+    );
     assert!(shown.attributes[1].unmanaged && shown.attributes[1].value.is_none());
 }
 

@@ -103,7 +103,8 @@ async fn secrets_are_rotated_while_they_are_in_use_and_stay_what_they_were() {
     assert_eq!(connectors.rotate_secrets(one).await.unwrap().into_inner().rotated, 1);
     let unknown = pp::RotateSecretsRequest { connector_id: Some(world.tenant.to_string()) };
     assert_eq!(refused(connectors.rotate_secrets(unknown).await).reason, "NOT_FOUND");
-    let operator = world.as_role("operator").connectors.rotate_secrets(pp::RotateSecretsRequest::default()).await;
+    let operator =
+        world.as_role("operator").connectors.rotate_secrets(pp::RotateSecretsRequest::default()).await;
     assert_eq!(refused(operator).reason, "ROLE_FORBIDS");
     assert_untold(&world).await;
 }

@@ -2,18 +2,22 @@
 //!
 //! A fixed number of statements and one bulk read of the target, for one account or for a thousand.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use xavyo_core::{
+    Error,
     account::{Account, AccountKey, AccountState},
     comparison,
     error::Result,
     identity::Identity,
     ids::{IdentityId, LaneId, TenantId},
     link::Link,
-    mapping::{Evaluation, Expected, ExpectedValue, References},
+    mapping::{Evaluation, Expected, ExpectedValue, Program, References},
     value::Value,
 };
 use xavyo_runtime::auth::Caller;
@@ -77,16 +81,41 @@ struct Known {
 impl Accounts {
     /// Pairs stand in the order of their selectors. Sensitive values are for the other service only.
     pub async fn batch_get(&self, caller: &Caller, command: BatchGet) -> Result<Vec<Pair>> {
-        let BatchGet { kind, selectors } = command;
-        let ready = self.ready(caller, &kind).await?;
+        let ready = self.ready(caller, &command.kind).await?;
+        self.pairs(caller, &ready, &command.kind, &command.selectors, !caller.is_service()).await
+    }
+
+    /// One pair with its sensitive values, and the rules that it was read by.
+    pub(super) async fn pair(
+        &self,
+        caller: &Caller,
+        kind: &Kind,
+        selector: &Selector,
+    ) -> Result<(Pair, Ready)> {
+        let ready = self.ready(caller, kind).await?;
+        let pairs = self.pairs(caller, &ready, kind, std::slice::from_ref(selector), false).await?;
+        let pair = pairs.into_iter().next().ok_or_else(|| Error::not_found("account"))?;
+        Ok((pair, ready))
+    }
+
+    async fn pairs(
+        &self,
+        caller: &Caller,
+        ready: &Ready,
+        kind: &Kind,
+        selectors: &[Selector],
+        hides: bool,
+    ) -> Result<Vec<Pair>> {
         let mut tx = self.database.begin(caller.tenant).await?;
-        let known = ready.known(&mut tx, caller.tenant, &kind, &selectors).await?;
+        let known = ready.known(&mut tx, caller.tenant, kind, selectors).await?;
         drop(tx);
-        let live = ready.read_all(&kind, &known).await?;
+        let live = ready.read_all(kind, &known).await?;
         let now = self.clock.now();
-        let hides = !caller.is_service();
-        let Ready { open, program } = ready;
-        let view = View { open, program, include_attributes: true };
+        let view = View {
+            open: Arc::clone(&ready.open),
+            program: Program::clone(&ready.program),
+            include_attributes: true,
+        };
         let work = known.into_iter().zip(live).collect();
         let programs = self.targets.programs();
         programs.map(work, move |(known, live)| view.pair(known, live, now, hides)).await
@@ -209,7 +238,7 @@ impl Ready {
         Ok(lanes.iter().map(sum).collect())
     }
 
-    fn aliases(&self, kind: &Kind, selector: &Selector) -> Vec<Alias> {
+    pub(super) fn aliases(&self, kind: &Kind, selector: &Selector) -> Vec<Alias> {
         let connector = kind.connector_id;
         let identity =
             selector.identity_id.map(|id| Alias::identity(connector, &kind.object_class, &kind.intent, id));

@@ -6,6 +6,7 @@
 pub mod batch;
 mod events;
 pub mod expected;
+mod explain;
 mod link;
 pub mod live;
 mod refresh;
@@ -25,6 +26,7 @@ use xavyo_core::{
 use xavyo_runtime::{Clock, auth::Caller, db::Database};
 
 pub use events::{Happened, ListAccountEvents, StoryKey};
+pub use explain::{ExplainAccount, Explained, ExplainedAttribute};
 pub use link::{LinkAccount, UnlinkAccount};
 pub use refresh::{CompletedRun, RefreshLinks, RefreshedLink};
 

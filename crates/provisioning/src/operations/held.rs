@@ -12,7 +12,7 @@ use xavyo_core::{
 };
 use xavyo_runtime::{auth::Caller, db, db::Transaction};
 
-use super::Operations;
+use super::{Operations, seal};
 use crate::{
     paging::{self, Listed, MOST_COUNTED},
     store::{
@@ -96,6 +96,7 @@ impl Operations {
         let mut shown = Vec::with_capacity(items.len());
         for group in items {
             let examples = held::examples(&mut tx, tenant, &group.key, EXAMPLES).await?;
+            let examples = seal::hidden(&mut tx, tenant, examples).await?;
             shown.push(HeldGroup { group, examples });
         }
         Ok(Listed { items: shown, has_more, total })

@@ -5,6 +5,7 @@
 
 mod accept;
 mod dead_letters;
+mod ends;
 mod held;
 mod moves;
 mod read;
@@ -31,9 +32,11 @@ pub use dead_letters::{BatchRetry, ListGroups, Retried};
 pub use held::{DecideHeld, HeldGroup, ListHeld, RegisterPlan, Registered};
 pub(crate) use read::statistics_in;
 pub use read::{Listed, Statistics};
+pub(crate) use waits::explain;
 pub use waits::{Wait, WaitKind};
 pub use watch::{Change, WatchFilter, Watched};
 
+use self::ends::Ends;
 use crate::{secrets::Vault, worker::Nudge};
 
 /// The use cases of OperationService; cheap to clone.
@@ -43,6 +46,7 @@ pub struct Operations {
     clock: Clock,
     vault: Vault,
     nudge: Nudge,
+    ends: Ends,
     stop: CancellationToken,
 }
 
@@ -84,7 +88,8 @@ impl Operations {
         nudge: Nudge,
         stop: CancellationToken,
     ) -> Self {
-        Self { database, clock, vault, nudge, stop }
+        let ends = Ends::new(database.clone(), stop.clone());
+        Self { database, clock, vault, nudge, ends, stop }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod answer;
 mod event;
+mod explain;
 mod parse;
 mod reads;
 
@@ -10,11 +11,7 @@ use std::pin::Pin;
 use futures::Stream;
 use tonic::{Request, Response, Status};
 use xavyo_runtime::Caller;
-use xavyo_wire::{
-    page::Tokens,
-    pb::provisioning as pb,
-    status::{not_implemented, status},
-};
+use xavyo_wire::{page::Tokens, pb::provisioning as pb, status::status};
 
 use crate::accounts::Accounts;
 
@@ -122,9 +119,12 @@ impl pb::account_service_server::AccountService for AccountServer {
 
     async fn explain_account(
         &self,
-        _: Request<pb::ExplainAccountRequest>,
+        request: Request<pb::ExplainAccountRequest>,
     ) -> Answer<pb::ExplainAccountResponse> {
-        Err(not_implemented("AccountService/ExplainAccount"))
+        let caller = Caller::of(&request).map_err(status)?;
+        let command = explain::of_pb(request.into_inner()).map_err(status)?;
+        let explained = self.accounts.explain(&caller, command).await.map_err(status)?;
+        Ok(Response::new(explain::to_pb(&caller, explained)))
     }
 
     async fn list_account_events(

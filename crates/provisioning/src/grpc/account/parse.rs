@@ -28,10 +28,15 @@ pub(super) fn list(request: pb::ListLinksRequest, page: &Page<LinkId>) -> Result
 }
 
 pub(super) fn get(request: pb::GetAccountRequest) -> Result<GetAccount> {
-    use pb::get_account_request::Key as Pb;
     let mut fields = Fields::default();
     let kind = kind(&mut fields, &request.connector_id, request.object_class, request.intent);
-    let key = match request.key {
+    let key = key(&mut fields, request.key);
+    fields.finish(GetAccount { kind, key })
+}
+
+pub(super) fn key(fields: &mut Fields, key: Option<pb::get_account_request::Key>) -> Key {
+    use pb::get_account_request::Key as Pb;
+    match key {
         Some(Pb::IdentityId(id)) => Key::Identity(fields.id("identity_id", &id)),
         Some(Pb::ExternalUid(uid)) => Key::ExternalUid(fields.text("external_uid", uid, limits::UID)),
         Some(Pb::ImmutableId(id)) => Key::ImmutableId(fields.text("immutable_id", id, limits::UID)),
@@ -39,8 +44,7 @@ pub(super) fn get(request: pb::GetAccountRequest) -> Result<GetAccount> {
             fields.refuse("key", "identity_id, external_uid or immutable_id");
             Key::ExternalUid(String::new())
         }
-    };
-    fields.finish(GetAccount { kind, key })
+    }
 }
 
 pub(super) fn link(request: pb::LinkAccountRequest, caller: &Caller) -> Result<LinkAccount> {
@@ -132,7 +136,7 @@ pub(super) fn read_expected(request: pb::ReadExpectedAccountsRequest) -> Result<
     fields.finish(kind)
 }
 
-fn kind(fields: &mut Fields, connector_id: &str, object_class: String, intent: String) -> Kind {
+pub(super) fn kind(fields: &mut Fields, connector_id: &str, object_class: String, intent: String) -> Kind {
     Kind {
         connector_id: fields.id("connector_id", connector_id),
         object_class: fields.text("object_class", object_class, limits::ATTRIBUTE_NAME),

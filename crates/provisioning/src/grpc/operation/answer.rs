@@ -24,7 +24,7 @@ pub(super) fn operation(caller: &Caller, operation: &Operation) -> pb::Provision
     operation::to_pb(operation, caller.tenant, Vec::new())
 }
 
-pub(super) fn listed(caller: &Caller, listed: &Listed) -> pb::ProvisioningOperation {
+pub(in crate::grpc) fn listed(caller: &Caller, listed: &Listed) -> pb::ProvisioningOperation {
     operation::to_pb(&listed.operation, caller.tenant, listed.waits.iter().map(wait).collect())
 }
 

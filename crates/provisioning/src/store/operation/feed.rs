@@ -33,6 +33,31 @@ pub async fn end(tx: &mut PgConnection) -> Result<Place> {
     Ok(Place { transaction: transaction - 1, id: Uuid::max() })
 }
 
+/// The newest place that is served now; none where nothing was ever moved.
+pub async fn newest(tx: &mut PgConnection, tenant: TenantId) -> Result<Option<Place>> {
+    let newest = sqlx::query!(
+        r#"select transaction_id::text::bigint as "transaction!", id
+             from operation_log
+            where tenant_id = $1 and transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+            order by transaction_id desc, id desc
+            limit 1"#,
+        tenant.0,
+    );
+    let newest = newest.fetch_optional(tx).await.map_err(db::failed)?;
+    Ok(newest.map(|row| Place { transaction: row.transaction, id: row.id }))
+}
+
+/// Whether moves after the place may have been dropped with the history that they belong to.
+pub async fn is_lost(tx: &mut PgConnection, place: Place) -> Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (select from history_floor where transaction_id > $1::text::xid8) as "lost!""#,
+        place.transaction.to_string(),
+    )
+    .fetch_one(tx)
+    .await
+    .map_err(db::failed)
+}
+
 /// Up to `limit` lines after `after`, in order, each with its place.
 pub async fn page(
     tx: &mut PgConnection,

@@ -12,6 +12,8 @@ mod row;
 pub mod state;
 pub mod statistics;
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
@@ -361,4 +363,29 @@ pub async fn oldest(tx: &mut PgConnection, tenant: TenantId) -> Result<Option<Op
     let id =
         sqlx::query_scalar!("select id from operation where tenant_id = $1 order by id limit 1", tenant.0);
     Ok(id.fetch_optional(tx).await.map_err(db::failed)?.map(OperationId))
+}
+
+/// The sizes of operations' payloads, in bytes, wherever they stand.
+pub async fn payload_sizes(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    ids: &[OperationId],
+) -> Result<HashMap<OperationId, i64>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        r#"select id as "id!", length(payload::text)::bigint as "size!"
+             from operation
+            where tenant_id = $1 and id = any($2)
+            union all
+           select id, length(payload::text)::bigint
+             from operation_history
+            where tenant_id = $1 and id = any($2)"#,
+        tenant.0,
+        &ids,
+    );
+    let rows = rows.fetch_all(tx).await.map_err(db::failed)?;
+    Ok(rows.into_iter().map(|row| (OperationId(row.id), row.size)).collect())
 }

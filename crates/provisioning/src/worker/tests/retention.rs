@@ -1,11 +1,16 @@
 //! Retention on a real Postgres: what is dropped, what keeps it from being dropped, and what is counted afterwards.
 
 use chrono::Duration as Days;
+use xavyo_core::Reason;
 
 use super::*;
 use crate::{
+    operations::WatchFilter,
     retention::{Kept, Retention},
-    store::{operation::statistics, partition},
+    store::{
+        operation::{feed::Place, statistics},
+        partition,
+    },
 };
 
 impl Bench {
@@ -53,6 +58,23 @@ async fn old_history_goes_with_its_moves_and_is_no_longer_counted_q13() {
         assert_eq!(bench.rows(table).await, 0, "{table}");
     }
     assert_eq!(bench.retain().await, 0, "once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_cannot_be_resumed_from_before_what_was_dropped() {
+    let bench = Bench::partitioned().await;
+    let watch = async |after| {
+        let watched = bench.operations.watch(&bench.caller, WatchFilter::default(), after).await;
+        watched.map(drop).map_err(|error| error.reason)
+    };
+    let old = Some(Place { transaction: 1, id: Uuid::nil() });
+    assert_eq!(watch(old).await, Ok(()), "nothing was dropped yet");
+    bench.create("ann").await;
+    bench.drain().await;
+    bench.engine.clock.advance(Days::days(45));
+    assert_eq!(bench.retain().await, 1);
+    assert_eq!(watch(old).await, Err(Reason::TokenTooOld));
+    assert_eq!(watch(None).await, Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
