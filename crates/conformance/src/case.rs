@@ -1,7 +1,7 @@
 //! A case: what must hold of every target that has it at all.
 
 use anyhow::{Result, bail};
-use futures::future::BoxFuture;
+use futures::future::LocalBoxFuture;
 use xavyo_core::connector::{FailureKind, TargetFailure};
 
 use crate::Target;
@@ -13,7 +13,7 @@ pub struct Case {
     pub group: &'static str,
     /// The name of its function: a sentence with underscores.
     pub name: &'static str,
-    pub run: for<'a> fn(&'a Target) -> BoxFuture<'a, Result<()>>,
+    pub run: for<'a> fn(&'a Target) -> LocalBoxFuture<'a, Result<()>>,
 }
 
 /// Why a case says nothing of a target.

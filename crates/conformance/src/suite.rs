@@ -1,11 +1,13 @@
 //! Walks the list of cases over a kind.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, anyhow};
+use futures::FutureExt;
 use tokio::time;
 
 use crate::{Case, Kind, NotOffered, Report, Target, cases::CASES, report::Outcome};
@@ -41,22 +43,17 @@ pub async fn run(kind: Arc<dyn Kind>, filter: &str) -> Report {
     Report { kind: kind.name().to_owned(), results }
 }
 
-/// On a task of its own, so that a panic is the failure of one case. It is cleaned up after in any case.
+/// A panic is the failure of one case. It is cleaned up after in any case.
 async fn judged(kind: Arc<dyn Kind>, case: Case) -> Result<()> {
-    let target = Arc::new(Target::at(kind.place().await.context("no place for the case")?)?);
+    let target = Target::at(kind.place().await.context("no place for the case")?)?;
     // What a connector can do is known after the first contact.
     target.connector.check().await?;
-    let running = tokio::spawn({
-        let target = target.clone();
-        async move { (case.run)(&target).await }
-    });
-    let stop = running.abort_handle();
+    let running = AssertUnwindSafe((case.run)(&target)).catch_unwind();
     let judged = tokio::select! {
-        ended = running => ended.unwrap_or_else(|panic| Err(anyhow!("{panic}"))),
+        ended = running => ended.unwrap_or_else(|_| Err(anyhow!("it panicked"))),
         () = time::sleep(LIMIT) => Err(anyhow!("not done after {} s", LIMIT.as_secs())),
         _ = tokio::signal::ctrl_c() => Err(Interrupted.into()),
     };
-    stop.abort();
     let cleaned = if target.place.is_private { Ok(()) } else { target.clean_up().await };
     judged.and(cleaned)
 }

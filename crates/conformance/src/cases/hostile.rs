@@ -1,7 +1,15 @@
 //! Values that mean something to a parser: they come back as they were, or are refused by name (fault 11, fault 30).
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use proptest::{
+    collection::vec,
+    prelude::{Strategy, any, prop_oneof},
+    sample::select,
+    strategy::ValueTree,
+    test_runner::TestRunner,
+};
 use xavyo_core::{
+    account::Account,
     connector::{FailureKind, TargetFailure},
     value::Value,
 };
@@ -38,9 +46,93 @@ const HOSTILE: [&str; 24] = [
     "line\nbreak\ttab",
     "nul\0byte",
 ];
+/// Of which texts are made.
+const PIECES: [&str; 34] = [
+    "*", "(", ")", "\\", "\0", "\u{1}", "\u{7f}", "#", " ", "  ", ",", "+", "=", "\"", "'", "`", ";", "<",
+    ">", "/", "../", "%", "$1", "{", "}", "[", "]", ":", "&", "|", "\n", "\r", "é", "e\u{301}",
+];
+const TEXTS: usize = 64;
+const NAMES: usize = 48;
 /// A long value, and the length of the longest identifier of common servers.
 const LONG: usize = 100_000;
 const LONG_NAME: usize = 64;
+
+/// Text of pieces that parsers stumble over, in any order.
+fn any_text() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        4 => select(PIECES.as_slice()).prop_map(str::to_owned),
+        2 => any::<char>().prop_map(String::from),
+        1 => "[a-z]{1,8}",
+    ];
+    vec(piece, 1..12).prop_map(|pieces| pieces.concat())
+}
+
+/// Tries so many texts; of the first that fails, the simplest that still does is told.
+async fn every_text(tries: usize, check: impl AsyncFn(&str) -> Result<()>) -> Result<()> {
+    let mut runner = TestRunner::default();
+    for _ in 0..tries {
+        let mut tree = any_text().new_tree(&mut runner).map_err(|reason| anyhow!("no text: {reason}"))?;
+        let Err(mut error) = check(&tree.current()).await else { continue };
+        let mut simplest = tree.current();
+        while tree.simplify() {
+            if let Err(simpler) = check(&tree.current()).await {
+                (error, simplest) = (simpler, tree.current());
+            } else if !tree.complicate() {
+                break;
+            }
+        }
+        return Err(error.context(format!("of the text {simplest:?}")));
+    }
+    Ok(())
+}
+
+pub async fn any_text_comes_back_literally_or_is_refused(target: &Target) -> Result<()> {
+    let made = target.create("ada").await?;
+    every_text(TEXTS, async |text| {
+        match target.update(&made.key(), set(target.text(), &[text])).await {
+            Ok(_) => {
+                let now = target.values(&made.key(), target.text()).await?;
+                ensure!(now == [text], "it came back as {now:?}");
+                let found = target.connector.find(target.class(), target.text(), &Value::from(text)).await?;
+                let ours = found.iter().filter(|account| account.key() == made.key()).count();
+                ensure!(ours == 1, "it is not found by itself");
+            }
+            Err(failure) => refused(text, &failure)?,
+        }
+        Ok(())
+    })
+    .await
+}
+
+pub async fn any_name_comes_back_literally_or_is_refused(target: &Target) -> Result<()> {
+    every_text(NAMES, async |text| {
+        let account = match target.connector.create(&target.new_account(text)).await {
+            Ok(account) => account,
+            Err(failure) => {
+                ensure!(failure.kind == FailureKind::Refused, "{failure}");
+                return Ok(());
+            }
+        };
+        let judged = is_led_to_by_its_name(target, &account).await;
+        // Whatever was found: the next text may be another spelling of the same name.
+        let deleted = target.delete(&account.key()).await;
+        judged?;
+        deleted?;
+        Ok(())
+    })
+    .await
+}
+
+async fn is_led_to_by_its_name(target: &Target, account: &Account) -> Result<()> {
+    let name = by_name(account);
+    let got = target.shown(&name).await?;
+    ensure!(got.key() == account.key(), "it led to {:?}", got.key());
+    let written = target.update(&name, set(target.text(), &["found"])).await?;
+    ensure!(written.key() == account.key(), "{:?} was written", written.key());
+    let (accounts, _) = target.read().await?;
+    ensure!(accounts.iter().any(|read| read.key() == account.key()), "a read spells it in another way");
+    Ok(())
+}
 
 pub async fn hostile_values_come_back_literally_or_are_refused(target: &Target) -> Result<()> {
     let made = target.create("ada").await?;

@@ -1,9 +1,11 @@
 //! The list of cases.
 
+mod changes;
 mod faults;
 mod hostile;
 mod premises;
 mod reads;
+mod schema;
 mod writes;
 
 use crate::Case;
@@ -49,7 +51,16 @@ cases! {
         a_write_by_immutable_id_follows_a_renamed_account,
         a_write_by_immutable_id_never_hits_another_account_of_the_same_name,
         of_two_writes_with_the_same_version_one_is_refused;
+    changes:
+        nothing_changed_is_no_change,
+        what_was_made_changed_and_renamed_since_is_told,
+        a_delete_is_told_by_a_tombstone_or_not_at_all,
+        a_watermark_of_nobody_is_refused_as_expired;
+    schema:
+        the_schema_names_the_attributes_that_accounts_have;
     hostile:
+        any_text_comes_back_literally_or_is_refused,
+        any_name_comes_back_literally_or_is_refused,
         hostile_values_come_back_literally_or_are_refused,
         hostile_names_come_back_literally_or_are_refused,
         hostile_values_find_only_themselves,

@@ -11,7 +11,7 @@ use xavyo_core::{
 };
 use xavyo_sandbox::{
     proxy::Server,
-    slapd::{self, Slapd},
+    slapd::{self, Overlay, Slapd},
 };
 
 use super::{Kind, options, unique};
@@ -26,7 +26,13 @@ pub struct Directory {
 
 impl Directory {
     pub async fn start(name: &'static str, tls: LdapTls) -> Result<Self> {
-        Ok(Self { name, tls, slapd: Slapd::start(&slapd::Options::default()).await? })
+        // Over LDAPS as many administrators have it: with a log of changes, and a policy that locks accounts.
+        let overlays = match tls {
+            LdapTls::Ldaps => vec![Overlay::PasswordPolicy, Overlay::Changes],
+            LdapTls::StartTls | LdapTls::None => Vec::new(),
+        };
+        let options = slapd::Options { overlays, ..slapd::Options::default() };
+        Ok(Self { name, tls, slapd: Slapd::start(&options).await? })
     }
 }
 
@@ -37,7 +43,11 @@ impl Kind for Directory {
     }
 
     async fn place(&self) -> Result<Place> {
-        place(&self.slapd, self.tls).await
+        let mut place = place(&self.slapd, self.tls).await?;
+        if let (Settings::Ldap(settings), LdapTls::Ldaps) = (&mut place.settings, self.tls) {
+            (settings.disabled_attribute, settings.disabled_value) = (None, None);
+        }
+        Ok(place)
     }
 }
 

@@ -29,7 +29,10 @@ pub(super) type Values = HashSet<Vec<u8>>;
 pub(super) struct Connection(pub(super) ldap3::Ldap);
 
 /// A page that was asked for; its entries arrive while the one before it is worked on.
-pub(super) struct PageUnderWay(SearchStream<'static, String, Vec<String>>);
+pub(super) struct PageUnderWay(Messages);
+
+/// The messages of one search, as they come.
+pub(super) type Messages = SearchStream<'static, String, Vec<String>>;
 
 /// What came of one search, or of one page of it.
 #[derive(Debug)]
@@ -84,8 +87,7 @@ impl Connection {
         limit: i32,
         deadline: Instant,
     ) -> Result<Found, TargetFailure> {
-        let under_way = self.begin(search, limit, None, deadline).await?;
-        under_way.found(deadline).await
+        PageUnderWay(self.begin(search, limit, Vec::new(), deadline).await?).found(deadline).await
     }
 
     /// Asks for a page of a search; the cookie is the one before's.
@@ -95,24 +97,35 @@ impl Connection {
         page: PagedResults,
         deadline: Instant,
     ) -> Result<PageUnderWay, TargetFailure> {
-        self.begin(search, 0, Some(page), deadline).await
+        self.begin_page_with(search, vec![page.critical().into()], deadline).await
     }
 
-    async fn begin(
+    /// The same with more controls than that of the page.
+    pub async fn begin_page_with(
+        &self,
+        search: Search,
+        controls: Vec<RawControl>,
+        deadline: Instant,
+    ) -> Result<PageUnderWay, TargetFailure> {
+        Ok(PageUnderWay(self.begin(search, 0, controls, deadline).await?))
+    }
+
+    /// A search whose messages are told one by one.
+    pub async fn begin(
         &self,
         search: Search,
         limit: i32,
-        page: Option<PagedResults>,
+        controls: Vec<RawControl>,
         deadline: Instant,
-    ) -> Result<PageUnderWay, TargetFailure> {
+    ) -> Result<Messages, TargetFailure> {
         let mut ldap = self.0.clone();
         ldap.with_search_options(SearchOptions::new().sizelimit(limit));
-        if let Some(page) = page {
-            ldap.with_controls(page.critical());
+        if !controls.is_empty() {
+            ldap.with_controls(controls);
         }
         let Search { base, scope, filter, attributes } = search;
         let begun = ldap.streaming_search(&base, scope, &filter, attributes);
-        Ok(PageUnderWay(in_time(deadline, Call::Read, begun).await?))
+        in_time(deadline, Call::Read, begun).await
     }
 
     pub async fn add(

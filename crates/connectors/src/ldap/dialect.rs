@@ -12,6 +12,7 @@ pub(super) const PERMISSIVE_MODIFY: &str = "1.2.840.113556.1.4.1413";
 const ASSERTION: &str = "1.3.6.1.1.12";
 const PASSWORD_MODIFY: &str = "1.3.6.1.4.1.4203.1.11.1";
 const PASSWORD_POLICY: &str = "1.3.6.1.4.1.42.2.27.8.5.1";
+const SYNC: &str = "1.3.6.1.4.1.4203.1.9.1.1";
 const POST_READ: &str = "1.3.6.1.1.13.2";
 const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
 const ACTIVE_DIRECTORY: &str = "1.2.840.113556.1.4.800";
@@ -21,8 +22,15 @@ const ACCOUNT_DISABLE: i64 = 2;
 const LOCKED_FOR_GOOD: &str = "000001010000Z";
 
 /// What must be asked of the root DSE.
-pub(super) const ROOT_DSE: [&str; 5] =
-    ["supportedControl", "supportedExtension", "supportedCapabilities", "vendorName", "objectClass"];
+pub(super) const ROOT_DSE: [&str; 7] = [
+    "supportedControl",
+    "supportedExtension",
+    "supportedCapabilities",
+    "vendorName",
+    "namingContexts",
+    "subschemaSubentry",
+    "objectClass",
+];
 
 /// A server as it is to be spoken to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +48,11 @@ pub(super) struct Server {
     pub permissive: bool,
     /// Passwords are set by an operation of their own (RFC 3062).
     pub sets_passwords: bool,
+    /// It tells what changed (RFC 4533).
+    pub syncs: bool,
+    pub naming_contexts: Vec<String>,
+    /// Where it tells of its schema.
+    pub schema: Option<String>,
     state: State,
 }
 
@@ -81,6 +94,9 @@ impl Server {
             pages: offers(PAGED_RESULTS),
             permissive: offers(PERMISSIVE_MODIFY),
             sets_passwords: has("supportedExtension", PASSWORD_MODIFY),
+            syncs: offers(SYNC),
+            naming_contexts: root.texts("namingContexts").map(str::to_owned).collect(),
+            schema: root.texts("subschemaSubentry").next().map(str::to_owned),
             state: State::of(kind, settings, offers(PASSWORD_POLICY)),
         }
     }

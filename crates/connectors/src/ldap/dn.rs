@@ -2,7 +2,7 @@
 //!
 //! Servers spell the same name in different ways. The form used here, and as `external_uid`: attribute types in lower
 //! case, values as they are, no spaces around separators, and only those characters escaped that must be, by a
-//! backslash and themselves (NUL, which cannot, as `\00`). Two names are the same if they differ in case only.
+//! backslash and themselves (control characters, which cannot, in hexadecimal). Two names are the same if they differ in case only.
 
 use std::fmt;
 
@@ -115,7 +115,8 @@ fn write_escaped(f: &mut fmt::Formatter<'_>, value: &str) -> fmt::Result {
     let last = value.chars().count().saturating_sub(1);
     for (position, character) in value.chars().enumerate() {
         match character {
-            '\0' => f.write_str("\\00")?,
+            // Servers trim line breaks as they trim spaces.
+            control if control.is_ascii_control() => write!(f, "\\{:02x}", u32::from(control))?,
             '"' | '+' | ',' | ';' | '<' | '>' | '\\' => write!(f, "\\{character}")?,
             ' ' if position == 0 || position == last => f.write_str("\\ ")?,
             '#' if position == 0 => f.write_str("\\#")?,

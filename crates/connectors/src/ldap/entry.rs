@@ -27,6 +27,9 @@ const BINARY: [&str; 13] = [
     "usersmimecertificate",
 ];
 
+/// When an entry was last written: how servers without a better way tell what changed.
+pub(super) const MODIFIED: &str = "modifyTimestamp";
+
 /// An entry, or the part of it that was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -88,7 +91,9 @@ impl Server {
 
     /// The attribute is asked for on our own account.
     fn is_own(&self, name: &str) -> bool {
-        name.eq_ignore_ascii_case(self.id_attribute()) || name.eq_ignore_ascii_case(self.version_attribute())
+        [self.id_attribute(), self.version_attribute(), MODIFIED]
+            .iter()
+            .any(|own| name.eq_ignore_ascii_case(own))
     }
 }
 

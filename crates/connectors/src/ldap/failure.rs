@@ -16,10 +16,13 @@ pub(super) const ADMIN_LIMIT: u32 = 11;
 pub(super) const NO_SUCH_ATTRIBUTE: u32 = 16;
 pub(super) const VALUE_EXISTS: u32 = 20;
 pub(super) const NO_SUCH_OBJECT: u32 = 32;
+pub(super) const INSUFFICIENT_RIGHTS: u32 = 50;
 pub(super) const BUSY: u32 = 51;
 pub(super) const UNWILLING: u32 = 53;
 pub(super) const ENTRY_EXISTS: u32 = 68;
 pub(super) const ASSERTION_FAILED: u32 = 122;
+/// The cookie is too old (RFC 4533 §4.2).
+pub(super) const SYNC_REFRESH_REQUIRED: u32 = 4_096;
 
 /// What was being done: the same code means different things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,10 +143,10 @@ fn name(code: u32) -> &'static str {
         34 => "invalidDNSyntax",
         48 => "inappropriateAuthentication",
         49 => "invalidCredentials",
-        50 => "insufficientAccessRights",
+        INSUFFICIENT_RIGHTS => "insufficientAccessRights",
         BUSY => "busy",
         52 => "unavailable",
-        53 => "unwillingToPerform",
+        UNWILLING => "unwillingToPerform",
         64 => "namingViolation",
         65 => "objectClassViolation",
         66 => "notAllowedOnNonLeaf",

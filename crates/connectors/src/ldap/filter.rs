@@ -18,7 +18,16 @@ pub(super) fn enclosed(filter: &str) -> String {
 
 /// Entries whose attribute has the value, by the server's own matching rule.
 pub(super) fn equals(attribute: &str, value: &[u8]) -> String {
-    let mut filter = format!("({attribute}=");
+    compares(attribute, "=", value)
+}
+
+/// Entries whose attribute has that value or a later one, by the server's own order.
+pub(super) fn at_least(attribute: &str, value: &str) -> String {
+    compares(attribute, ">=", value.as_bytes())
+}
+
+fn compares(attribute: &str, operator: &str, value: &[u8]) -> String {
+    let mut filter = format!("({attribute}{operator}");
     for byte in value {
         match byte {
             b'\\' | b'*' | b'(' | b')' | 0..=0x1f | 0x7f..=0xff => {

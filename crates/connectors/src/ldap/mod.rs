@@ -10,8 +10,9 @@
 //! would be made of one. Any other DN is refused: a person's own attributes must not choose the place of an account.
 //!
 //! Begin with [`Ldap`]; [`endpoint`] connects and [`connection`] speaks to the server, [`dialect`] knows servers apart,
-//! [`read`] proves, [`write`](mod@write) asserts.
+//! [`read`] proves, [`write`](mod@write) asserts, [`changes`] tells what changed, [`schema`] what there can be.
 
+mod changes;
 mod connection;
 mod dialect;
 mod dn;
@@ -20,6 +21,7 @@ mod entry;
 mod failure;
 mod filter;
 mod read;
+mod schema;
 mod session;
 mod write;
 
@@ -34,7 +36,7 @@ use tokio::time::{self, Instant};
 use xavyo_core::{
     Error,
     account::{Account, AccountKey},
-    connector::{FailureKind, LdapSettings, TargetFailure},
+    connector::{FailureKind, LdapSettings, ObjectSchema, TargetFailure},
     value::Value,
 };
 
@@ -42,7 +44,8 @@ use self::{
     connection::Connection, dialect::Server, dn::Dn, endpoint::Endpoint, failure::Call, session::Session,
 };
 use crate::{
-    AccountUpdate, Capabilities, CheckStep, Connector, NewAccount, Options, ReadItem, ReadRequest, Secrets,
+    AccountUpdate, Capabilities, ChangeItem, CheckStep, Connector, NewAccount, Options, ReadItem,
+    ReadRequest, Secrets,
     pool::{Place, Pool},
 };
 
@@ -179,12 +182,12 @@ impl Connector for Ldap {
         Capabilities {
             immutable_ids: true,
             versions: server.as_ref().is_some_and(|server| server.asserts),
-            disables: match server {
+            disables: match &server {
                 Some(server) => server.state_attribute().is_some(),
                 None => self.settings.disabled_attribute.is_some(),
             },
             repeatable_updates: true,
-            changes: false,
+            changes: server.is_some(),
         }
     }
 
@@ -230,7 +233,17 @@ impl Connector for Ldap {
     }
 
     fn read(&self, request: ReadRequest) -> BoxStream<'_, Result<ReadItem, TargetFailure>> {
-        read::pages(self, request)
+        read::pages(self, request, None)
+    }
+
+    fn changes(&self, request: ReadRequest, since: &str) -> BoxStream<'_, Result<ChangeItem, TargetFailure>> {
+        changes::since(self, request, since)
+    }
+
+    async fn describe(&self) -> Result<Vec<ObjectSchema>, TargetFailure> {
+        let session = self.session().await?;
+        let described = session.describe(self).await;
+        Self::answered(session, described)
     }
 
     async fn find(

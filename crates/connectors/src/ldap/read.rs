@@ -15,9 +15,11 @@ use xavyo_core::{account::Account, connector::TargetFailure};
 
 use super::{
     Ldap,
+    changes::Watermark,
     connection::{self, Connection, PageUnderWay, Search},
     dialect::Server,
     dn::Dn,
+    entry::MODIFIED,
     failure::{self, Call},
 };
 use crate::{Completeness, ReadItem, ReadRequest, redaction::Redaction};
@@ -35,21 +37,27 @@ struct Read<'a> {
     /// What keeps the read from being complete.
     missing: Vec<String>,
     unseen: BTreeSet<String>,
+    watermark: Option<Watermark>,
     referrals: usize,
     accounts: usize,
     pages: i64,
 }
 
 enum Step<'a> {
-    Begin(ReadRequest),
+    Begin(ReadRequest, Option<String>),
     Reading(Box<Read<'a>>),
     Ended,
 }
 
-pub(super) fn pages(ldap: &Ldap, request: ReadRequest) -> BoxStream<'_, Result<ReadItem, TargetFailure>> {
-    stream::try_unfold(Step::Begin(request), async |step| {
+/// Every account of the request that meets the condition, and the proof.
+pub(super) fn pages(
+    ldap: &Ldap,
+    request: ReadRequest,
+    condition: Option<String>,
+) -> BoxStream<'_, Result<ReadItem, TargetFailure>> {
+    stream::try_unfold(Step::Begin(request, condition), async |step| {
         let mut read = match step {
-            Step::Begin(request) => Box::new(Read::begin(ldap, request).await?),
+            Step::Begin(request, condition) => Box::new(Read::begin(ldap, request, condition).await?),
             Step::Reading(read) => read,
             Step::Ended => return Ok(None),
         };
@@ -65,15 +73,26 @@ pub(super) fn pages(ldap: &Ldap, request: ReadRequest) -> BoxStream<'_, Result<R
 }
 
 impl<'a> Read<'a> {
-    async fn begin(ldap: &'a Ldap, request: ReadRequest) -> Result<Self, TargetFailure> {
+    async fn begin(
+        ldap: &'a Ldap,
+        request: ReadRequest,
+        condition: Option<String>,
+    ) -> Result<Self, TargetFailure> {
         let deadline = ldap.deadline();
         let connection = ldap.endpoint.connect(deadline).await?;
         let server = ldap.server(&connection, deadline).await?;
+        let watermark = Watermark::now(ldap, &connection, &server, deadline).await?;
+        let mut attributes = server.requested(&request.attributes);
+        if watermark.is_none() {
+            attributes.push(MODIFIED.to_owned());
+        }
+        // A part of the entries shows no sentinels.
+        let is_whole = condition.is_none();
         let search = Search {
             base: ldap.base.to_string(),
             scope: Scope::Subtree,
-            filter: ldap.filter(&request.object_class, None)?,
-            attributes: server.requested(&request.attributes),
+            filter: ldap.filter(&request.object_class, condition)?,
+            attributes,
         };
         let mut read = Self {
             ldap,
@@ -83,7 +102,8 @@ impl<'a> Read<'a> {
             connection,
             under_way: None,
             missing: Vec::new(),
-            unseen: ldap.sentinels().map(|sentinel| sentinel.folded()).collect(),
+            unseen: ldap.sentinels().filter(|_| is_whole).map(|sentinel| sentinel.folded()).collect(),
+            watermark,
             referrals: 0,
             accounts: 0,
             pages: 0,
@@ -101,6 +121,9 @@ impl<'a> Read<'a> {
         let deadline = self.ldap.deadline();
         let found = page.found(deadline).await?;
         self.pages += 1;
+        if self.pages == 1 && self.watermark.is_none() {
+            self.watermark = Watermark::of_page(&found.entries);
+        }
         self.referrals += found.referrals;
         match found.result.rc {
             failure::SUCCESS => match connection::cookie(&found.result) {
@@ -142,7 +165,7 @@ impl<'a> Read<'a> {
             complete: missing.is_empty(),
             evidence: if missing.is_empty() { evidence } else { missing.join("; ") },
             count: i64::try_from(self.accounts).unwrap_or(i64::MAX),
-            watermark: None,
+            watermark: self.watermark.as_ref().map(Watermark::to_string),
             calls: self.pages,
         }
     }

@@ -11,6 +11,7 @@ mod only_ldap;
 mod only_memory;
 mod only_mysql;
 mod only_sql;
+mod overlays;
 mod pages;
 mod target;
 

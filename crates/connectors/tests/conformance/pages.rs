@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use xavyo_connectors::{AccountUpdate, Connector, Secrets, open};
+use futures::TryStreamExt;
+use xavyo_connectors::{
+    AccountChange, AccountUpdate, ChangeItem, Connector, ReadRequest, Secrets, WATERMARK_EXPIRED, open,
+};
 use xavyo_core::{
     account::AccountKey,
     change::Change,
@@ -202,4 +205,53 @@ async fn active_directory_gets_no_password_in_clear_text() {
         assert_eq!(failure.code, "LDAP_PASSWORD");
     }
     assert_eq!(fake.count(MODIFY), 0);
+}
+
+/// Deletes come from tombstones below our base, changes by their number; another controller's numbers count for nothing.
+#[tokio::test]
+async fn active_directory_tells_changes_and_tombstones_since_a_number() {
+    let fake = Fake::start(|asked| match asked.operation {
+        SEARCH if asked.holds("supportedControl") => {
+            let capability = b"1.2.840.113556.1.4.800".to_vec();
+            vec![entry("", vec![("supportedCapabilities", capability)]), done(0).remove(0)]
+        }
+        SEARCH if asked.holds("highestCommittedUSN") => {
+            let root = vec![("highestCommittedUSN", b"500".to_vec()), ("dsServiceName", b"CN=DC1".to_vec())];
+            vec![entry("", root), done(0).remove(0)]
+        }
+        SEARCH if asked.holds("defaultNamingContext") => {
+            vec![entry("", vec![("defaultNamingContext", b"DC=x".to_vec())]), done(0).remove(0)]
+        }
+        SEARCH if asked.holds("<WKGUID=") => {
+            let gone = |parent: &str| {
+                let parent = ("lastKnownParent", parent.as_bytes().to_vec());
+                entry("CN=gone,CN=Deleted Objects,DC=x", vec![("objectGUID", GUID.to_vec()), parent])
+            };
+            vec![gone("DC=x"), gone("OU=elsewhere,DC=y"), Say::Done { code: 0, cookie: Some("") }]
+        }
+        SEARCH => vec![
+            entry("CN=Ada,DC=x", vec![("objectGUID", GUID.to_vec())]),
+            Say::Done { code: 0, cookie: Some("") },
+        ],
+        _ => done(0),
+    })
+    .await;
+    let connector = connector(fake.settings(LdapDialect::Detect));
+    let request = || ReadRequest { object_class: "user".into(), attributes: Vec::new() };
+    let (_, proof) = read(connector.as_ref(), "user", &[]).await;
+    assert_eq!(proof.watermark.as_deref(), Some("usn 500 CN=DC1"));
+
+    let items: Vec<_> = connector.changes(request(), "usn 400 CN=DC1").try_collect().await.unwrap();
+    let [ChangeItem::Page(gone), ChangeItem::Page(changed), ChangeItem::Proof(proof)] = items.as_slice()
+    else {
+        panic!("{items:?}")
+    };
+    assert!(matches!(gone.as_slice(), [AccountChange::Gone(_)]), "{gone:?}");
+    assert!(matches!(changed.as_slice(), [AccountChange::Changed(_)]) && proof.complete);
+    assert!(fake.ledger().iter().any(|asked| asked.holds("uSNChanged") && asked.holds("401")));
+
+    for expired in ["usn 400 CN=DC2", "usn 501 CN=DC1"] {
+        let failed = connector.changes(request(), expired).try_collect::<Vec<_>>().await.unwrap_err();
+        assert_eq!(failed.code, WATERMARK_EXPIRED, "{expired}");
+    }
 }

@@ -19,6 +19,39 @@ pub struct Options {
     pub hidden: Vec<String>,
     /// Every write is recorded by the server itself under `cn=ledger`.
     pub ledger: bool,
+    pub overlays: Vec<Overlay>,
+}
+
+/// What administrators add to a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overlay {
+    /// `memberOf` follows each group's `member`, and groups follow renamed and deleted members.
+    Groups,
+    /// Passwords have at least eight letters; accounts can be locked ([`POLICY`]).
+    PasswordPolicy,
+    /// RFC 4533, with the deletes of the last thousand writes.
+    Changes,
+}
+
+/// Where the password policy is.
+pub const POLICY: &str = "cn=policy,dc=example,dc=org";
+
+impl Overlay {
+    fn module(self) -> &'static str {
+        match self {
+            Self::Groups => "memberof",
+            Self::PasswordPolicy => "ppolicy",
+            Self::Changes => "syncprov",
+        }
+    }
+
+    fn text(self) -> String {
+        match self {
+            Self::Groups => "overlay memberof\nmemberof-refint TRUE".to_owned(),
+            Self::PasswordPolicy => format!("overlay ppolicy\nppolicy_default \"{POLICY}\""),
+            Self::Changes => "overlay syncprov\nsyncprov-sessionlog 1000".to_owned(),
+        }
+    }
 }
 
 pub fn write(options: &Options, directory: &PrivateDirectory, user: &User, password: &str) -> Result<()> {
@@ -32,12 +65,13 @@ fn text(options: &Options, directory: &str, password: &str) -> Result<String> {
     for schema in ["core", "cosine", "inetorgperson"] {
         writeln!(text, "include /etc/ldap/schema/{schema}.schema")?;
     }
+    writeln!(text, "modulepath /usr/lib/ldap\nmoduleload back_mdb\nmoduleload accesslog")?;
+    for overlay in &options.overlays {
+        writeln!(text, "moduleload {}", overlay.module())?;
+    }
     writeln!(
         text,
         "\
-modulepath /usr/lib/ldap
-moduleload back_mdb
-moduleload accesslog
 pidfile {directory}/pid
 TLSCACertificateFile {directory}/ca.pem
 TLSCertificateFile {directory}/certificate.pem
@@ -95,6 +129,9 @@ index objectClass,entryUUID,uid,cn,mail,employeeNumber eq"
 access to attrs=userPassword by dn.exact=\"{CONNECTOR_DN}\" write by anonymous auth by * none
 access to * by dn.exact=\"{CONNECTOR_DN}\" write by * none"
     )?;
+    for overlay in &options.overlays {
+        writeln!(text, "{}", overlay.text())?;
+    }
     if options.ledger {
         writeln!(text, "overlay accesslog\nlogdb {LEDGER}\nlogops writes\nlogsuccess TRUE")?;
     }
@@ -111,6 +148,7 @@ mod tests {
             ledger: true,
             size_limit: Some(10),
             hidden: vec!["ou=secret,dc=example,dc=org".into()],
+            overlays: vec![Overlay::Groups],
         };
 
         let text = text(&options, "/d", "p").unwrap();
@@ -119,5 +157,6 @@ mod tests {
         assert!(position("suffix cn=ledger") < position("suffix \"dc=example,dc=org\""));
         assert!(position("by * none") < position("access to *"), "a rule that hides must come first");
         assert!(text.contains("sizelimit 10\n"));
+        assert!(position("moduleload memberof") < position("overlay memberof"));
     }
 }

@@ -1,7 +1,7 @@
 //! A private OpenLDAP: its own database and configuration, on 127.0.0.1 under ports that were free, in clear text and
 //! under TLS.
 //!
-//! The directory holds `ou=people` below [`BASE`], and the account that a connector binds as. The administrator's
+//! The directory holds `ou=people` and `ou=groups` below [`BASE`], and the account that a connector binds as. The administrator's
 //! connection ([`Slapd::administrator`]) is bound by no limit and no rule: through it tests change what the product
 //! then has to notice.
 
@@ -18,7 +18,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use ldap3::{Ldap, LdapConnAsync};
 
-pub use configuration::Options;
+pub use configuration::{Options, Overlay, POLICY};
 
 use crate::{
     directory::PrivateDirectory,
@@ -33,6 +33,8 @@ pub const HOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 pub const BASE: &str = "dc=example,dc=org";
 /// Where people's accounts are.
 pub const PEOPLE: &str = "ou=people,dc=example,dc=org";
+/// Where groups are made, by those who want some.
+pub const GROUPS: &str = "ou=groups,dc=example,dc=org";
 /// Whom a connector binds as.
 pub const CONNECTOR_DN: &str = "cn=connector,dc=example,dc=org";
 const ADMINISTRATOR_DN: &str = "cn=administrator,dc=example,dc=org";
@@ -75,7 +77,7 @@ impl Slapd {
         let (process, ports) = serve_somewhere(&directory, &user, &password).await?;
         let ca_certificates = authority.certificate_pem().to_owned();
         let slapd = Self { process, ports, password, ca_certificates, user, directory };
-        slapd.populate().await?;
+        slapd.populate(options).await?;
         Ok(slapd)
     }
 
@@ -112,12 +114,13 @@ impl Slapd {
         Ok(())
     }
 
-    /// The base, `ou=people`, and the connector's account.
-    async fn populate(&self) -> Result<()> {
+    /// The base, `ou=people`, `ou=groups`, the connector's account, and a policy if there is to be one.
+    async fn populate(&self, options: &Options) -> Result<()> {
         let mut ldap = self.administrator().await?;
-        let entries = [
+        let mut entries = vec![
             (BASE, vec![("objectClass", "dcObject"), ("objectClass", "organization"), ("o", "Example")]),
             (PEOPLE, vec![("objectClass", "organizationalUnit")]),
+            (GROUPS, vec![("objectClass", "organizationalUnit")]),
             (
                 CONNECTOR_DN,
                 vec![
@@ -127,6 +130,17 @@ impl Slapd {
                 ],
             ),
         ];
+        if options.overlays.contains(&Overlay::PasswordPolicy) {
+            let policy = vec![
+                ("objectClass", "organizationalRole"),
+                ("objectClass", "pwdPolicy"),
+                ("pwdAttribute", "userPassword"),
+                ("pwdCheckQuality", "2"),
+                ("pwdMinLength", "8"),
+                ("pwdLockout", "TRUE"),
+            ];
+            entries.push((POLICY, policy));
+        }
         for (dn, attributes) in entries {
             ldap.add(dn, values_by_name(&attributes)).await?.success()?;
         }

@@ -3,7 +3,8 @@
 //! Where the server takes assertions (RFC 4528), each write carries one: the entry still has the immutable id, and the
 //! version where one is asked for. So a write goes to the name that is known, at once; if the entry is not that one any
 //! more, it is searched by its immutable id and the write follows it to its new name. Without assertions the entry is
-//! read just before, which leaves a moment between check and write.
+//! read just before, which leaves a moment between check and write; so are members of groups before they are renamed or
+//! deleted.
 //!
 //! An update is one request for the attributes, then one for the password, one for each group, one for the name: when one
 //! fails, those before it stand. All may be repeated. A create that cannot be finished is undone.
@@ -22,7 +23,10 @@ use xavyo_core::{
     connector::{FailureKind, TargetFailure},
 };
 
-use self::{apart::Apart, edit::Edit};
+use self::{
+    apart::{Apart, MEMBERSHIP},
+    edit::Edit,
+};
 use super::{
     Ldap,
     connection::{self, Terms},
@@ -178,7 +182,11 @@ impl Session<'_> {
             if matches!(&step, Step::Rename(rdn) if *rdn == dn.rdn()) {
                 return Ok((dn, None));
             }
-            let result = self.send(&dn, &step, premise).await?;
+            let asserts = self.server.asserts && !self.moves_groups(&dn, &step).await?;
+            if self.server.asserts && !asserts {
+                dn = self.located(ldap, premise).await?;
+            }
+            let result = self.send(&dn, &step, premise, asserts).await?;
             match (result.rc, &mut step) {
                 (failure::SUCCESS, _) => return Ok((dn, Some(result))),
                 (failure::ASSERTION_FAILED | failure::NO_SUCH_OBJECT, _) => {
@@ -212,12 +220,33 @@ impl Session<'_> {
         ))
     }
 
-    async fn send(&self, dn: &Dn, step: &Step, premise: Premise<'_>) -> Result<LdapResult, TargetFailure> {
+    /// Groups must follow the entry. OpenLDAP's `memberof` writes them under the request's own controls: an assertion
+    /// about the entry fails there, and leaves the groups, without a word, to whoever gets the name next.
+    async fn moves_groups(&self, dn: &Dn, step: &Step) -> Result<bool, TargetFailure> {
+        match step {
+            Step::Modify(_) => Ok(false),
+            Step::Rename(_) | Step::Delete => {
+                let entry = self.entry_at(dn, &[MEMBERSHIP.to_owned()]).await?.unwrap_or_default();
+                Ok(!entry.values(MEMBERSHIP).is_empty())
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        dn: &Dn,
+        step: &Step,
+        premise: Premise<'_>,
+        asserts: bool,
+    ) -> Result<LdapResult, TargetFailure> {
         // Where an id can be a name, the write goes to the id, whatever happens to the name meanwhile.
         let by_id = premise.key.immutable_id.as_deref().and_then(|id| self.server.name_of_id(id));
         let dn = by_id.unwrap_or_else(|| dn.to_string());
-        let terms =
-            Terms { assertion: self.assertion(premise), post_read: self.post_read(), permissive: false };
+        let terms = Terms {
+            assertion: asserts.then(|| self.assertion(premise)).flatten(),
+            post_read: self.post_read(),
+            permissive: false,
+        };
         match step {
             Step::Modify(edits) => {
                 let modifications = edits.iter().flat_map(Edit::modifications).collect();
@@ -238,7 +267,7 @@ impl Session<'_> {
         let version =
             version.map(|version| filter::equals(self.server.version_attribute(), version.as_bytes()));
         let conditions: Vec<String> = id.into_iter().chain(version).collect();
-        (self.server.asserts && !conditions.is_empty()).then(|| filter::all(conditions))
+        (!conditions.is_empty()).then(|| filter::all(conditions))
     }
 
     fn post_read(&self) -> Option<Vec<String>> {
