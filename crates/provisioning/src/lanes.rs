@@ -12,7 +12,7 @@ use xavyo_runtime::Clock;
 
 use crate::store::{
     lane::alias::{self, Alias},
-    lane::{self, NewLane},
+    lane::{self, Filled, NewLane},
     operation,
 };
 
@@ -69,7 +69,8 @@ async fn make(tx: &mut PgConnection, clock: &Clock, tenant: TenantId, names: &La
         object_class: names.object_class.clone(),
         intent: names.intent.clone(),
     };
-    lane::insert(tx, tenant, &[lane]).await?;
+    let filled = Filled::empty(lane.id);
+    lane::insert(tx, tenant, &[(lane, filled)]).await?;
     Ok(id)
 }
 

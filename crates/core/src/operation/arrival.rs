@@ -12,6 +12,7 @@ use super::{
     leave::{Fate, Leave, Reach, stands_still},
 };
 use crate::{
+    account::AccountState,
     change::{self, Changes},
     conflict::{self, Clash, ConflictOutcome, ConflictRule, ConflictType, Detected, Party},
     ids::{IdentityId, OperationId},
@@ -70,7 +71,7 @@ pub fn arrive(
     if let Some(leave) = leave
         && !arrival.is_rejected()
     {
-        let reach = arrival.reach(new, leave);
+        let reach = reach(new, leave, rules);
         for one in ahead.iter().filter(|one| arrival.folded != Some(one.id)) {
             if let Some(fate) = leave.fate(one, reach, now) {
                 arrival.fates.entry(one.id).or_insert(fate);
@@ -139,6 +140,20 @@ impl Arrival {
             | OperationStatus::Resolved
             | OperationStatus::Cancelled => false,
         };
+        let returns = change::wanted_state(new.payload) == Some(AccountState::Enabled);
+        let is_in_hand = last.status == OperationStatus::InProgress;
+        if !new.is_explicit
+            && returns
+            && last.cause.kind.is_automatic()
+            && last.operation_type == OperationType::Delete
+            && last.status.is_live()
+            && !is_in_hand
+            && !last.outcome_unknown
+        {
+            // Who returns in time keeps the account.
+            self.fates.insert(last.id, Fate::Superseded);
+            return;
+        }
         let folds = !new.is_explicit
             && !new.has_premise
             && new.not_before.is_none()
@@ -149,16 +164,17 @@ impl Arrival {
             self.payload = Some(change::joined(&last.payload, new.payload));
         }
     }
+}
 
-    fn reach(&self, new: Arriving<'_>, leave: Leave) -> Reach {
-        let outcome = self.conflict.as_ref().and_then(|conflict| conflict.outcome);
-        match leave {
-            // The connector's rule says that what was asked for before comes first.
-            Leave::Delete if outcome == Some(ConflictOutcome::Applied) => Reach::Stuck,
-            Leave::Delete => Reach::All,
-            Leave::Disable if new.is_explicit => Reach::Stuck,
-            Leave::Disable => Reach::StuckAndCreates,
+fn reach(new: Arriving<'_>, leave: Leave, rules: &BTreeMap<ConflictType, ConflictRule>) -> Reach {
+    match leave {
+        // The connector's rule says that what was asked for before comes first.
+        Leave::Delete if rules.get(&ConflictType::DeleteUpdate) == Some(&ConflictRule::Applied) => {
+            Reach::Stuck
         }
+        Leave::Delete => Reach::All,
+        Leave::Disable if new.is_explicit => Reach::Stuck,
+        Leave::Disable => Reach::StuckAndCreates,
     }
 }
 
@@ -186,7 +202,8 @@ fn detect(
         operation_type: one.operation_type,
         payload: &one.payload,
         is_explicit: !one.cause.kind.is_automatic(),
-        is_claimed: one.status == OperationStatus::InProgress,
+        // What was asked for another identity is not this one's to fold or cancel either.
+        is_claimed: one.status == OperationStatus::InProgress || one.identity_id != new.identity_id,
         has_premise: one.precondition.is_some(),
     });
     let detected = conflict::detect(party, live)?;
@@ -346,6 +363,27 @@ mod tests {
         assert_eq!(come(follows, &asked).folded, None, "an explicit one stands in between");
         let claimed = [Operation { status: OperationStatus::InProgress, ..lane[0].clone() }];
         assert_eq!(come(follows, &claimed).folded, None);
+    }
+
+    #[test]
+    fn who_returns_while_the_delete_still_waits_keeps_the_account() {
+        let delete =
+            automatic(Operation { operation_type: OperationType::Delete, ..ahead(1, Changes::new()) });
+        let payload = set(ACCOUNT_STATE, "enabled");
+        let returns = Arriving { is_explicit: false, ..new(OperationType::Update, &payload) };
+        let arrival = come(returns, std::slice::from_ref(&delete));
+        assert_eq!((arrival.fates[&delete.id], arrival.conflict), (Fate::Superseded, None));
+        let unknown = Operation { outcome_unknown: true, ..delete };
+        assert!(come(returns, &[unknown]).fates.is_empty(), "it may have been done already");
+    }
+
+    #[test]
+    fn what_was_asked_for_another_identity_is_followed_not_folded() {
+        let identity_id = Some(IdentityId(Uuid::from_u128(5)));
+        let other = Operation { identity_id, ..ahead(1, set("mail", "1")) };
+        let payload = set("mail", "2");
+        let arrival = come(new(OperationType::Update, &payload), &[other]);
+        assert_eq!((outcome(&arrival), arrival.folded), (Some(ConflictOutcome::Applied), None));
     }
 
     #[test]

@@ -137,7 +137,9 @@ impl<'a> Decided<'a> {
 
     fn clash(&self) -> Clash {
         let a_stands = self.a.as_ref().is_none_or(|a| match a.status {
-            OperationStatus::Pending | OperationStatus::Failed | OperationStatus::AwaitingSystem => false,
+            OperationStatus::Pending | OperationStatus::Failed | OperationStatus::AwaitingSystem => {
+                a.identity_id != self.b.identity_id
+            }
             OperationStatus::InProgress
             | OperationStatus::DeadLetter
             | OperationStatus::Completed

@@ -167,7 +167,8 @@ impl Automation {
             link::save_deprovision_due(tx, tenant, &decided.staged).await?;
         }
         let operations = decided.plans.iter().filter_map(|plan| plan.operation(cause)).collect();
-        let mut ids = queue::enqueue(tx, &self.clock, tenant, operations).await?.into_iter();
+        let enqueued = queue::enqueue(tx, &self.clock, tenant, operations).await?;
+        let mut ids = enqueued.operations.into_iter().map(|operation| operation.id);
         Ok(planned::shown(decided.plans, &mut ids))
     }
 }

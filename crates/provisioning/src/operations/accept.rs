@@ -17,21 +17,34 @@ use xavyo_core::{
 };
 use xavyo_runtime::{auth::Caller, db};
 
-use super::{CreateOperation, Operations, seal};
+use super::{CreateOperation, Operations, seal, whose};
 use crate::{
     accounts::uid::uid_key,
     crash::{self, Point},
-    queue::{self, NewOperation},
+    queue::{self, Enqueued, NewOperation},
     store::{
         audit::{self, Entry},
         connector, identity, operation,
         request::{self, Key},
     },
+    targets,
 };
 
 impl Operations {
     /// Accepts one operation; the answer comes after it is durable.
     pub async fn create(
+        &self,
+        caller: &Caller,
+        command: CreateOperation,
+        request_id: Option<Uuid>,
+    ) -> Result<Operation> {
+        if let Some(accepted) = self.create_together(caller, &command, request_id).await {
+            return accepted;
+        }
+        self.create_alone(caller, command, request_id).await
+    }
+
+    pub(super) async fn create_alone(
         &self,
         caller: &Caller,
         command: CreateOperation,
@@ -78,24 +91,49 @@ impl Operations {
             let ids: Vec<OperationId> = known.into_iter().map(OperationId).collect();
             return in_order(&mut tx, tenant, &ids).await;
         }
-        let batch = method == "BatchCreateOperations";
-        let mut new = check(&mut tx, caller, commands, request_id, batch).await?;
-        for (operation, secret) in &mut new {
-            seal::seal(&mut tx, &self.vault, tenant, operation, secret).await?;
-        }
-        let new: Vec<NewOperation> = new.into_iter().map(|(operation, _)| operation).collect();
-        let connectors: BTreeSet<ConnectorId> = new.iter().map(|one| one.connector_id).collect();
-        let ids = queue::enqueue(&mut tx, &self.clock, tenant, new).await?;
-        let entry = entry(method, commands, &ids, &connectors);
+        let asked = Asked { commands, who: &|_| (caller, request_id), is_batch: method == BATCH };
+        let made = self.append(&mut tx, tenant, &asked).await?;
+        let entry = entry(method, commands, &made);
         audit::insert_asked(&mut tx, &self.clock, caller, entry, request_id).await?;
-        let uuids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let uuids: Vec<Uuid> = made.iter().map(|operation| operation.id.0).collect();
         request::remember(&mut tx, tenant, key, &uuids).await?;
-        let made = in_order(&mut tx, tenant, &ids).await?;
         crash::point(Point::EnqueueWritten);
         db::commit(tx).await?;
         crash::point(Point::EnqueueCommitted);
         Ok(made)
     }
+
+    /// Checks what is asked for and appends it to the queue. The operations as their readers see them.
+    pub(super) async fn append(
+        &self,
+        tx: &mut PgConnection,
+        tenant: TenantId,
+        asked: &Asked<'_>,
+    ) -> Result<Vec<Operation>> {
+        let (mut new, connectors) = check(tx, tenant, asked).await?;
+        for (operation, secret) in &mut new {
+            seal::seal(tx, &self.vault, tenant, operation, secret).await?;
+        }
+        let new: Vec<NewOperation> = new.into_iter().map(|(operation, _)| operation).collect();
+        let Enqueued { mut operations, is_unsettled } = queue::enqueue(tx, &self.clock, tenant, new).await?;
+        if is_unsettled {
+            let ids: Vec<OperationId> = operations.iter().map(|operation| operation.id).collect();
+            return in_order(tx, tenant, &ids).await;
+        }
+        seal::hide(&connectors, &mut operations);
+        Ok(operations)
+    }
+}
+
+const BATCH: &str = "BatchCreateOperations";
+
+/// Commands of one tenant that are accepted in one transaction, all or none.
+pub(super) struct Asked<'a> {
+    pub commands: &'a [CreateOperation],
+    /// Who asks for the command at a place, and under which request id.
+    pub who: &'a (dyn Fn(usize) -> (&'a Caller, Option<Uuid>) + Sync),
+    /// Whether violations name the place.
+    pub is_batch: bool,
 }
 
 /// The operations as they are now, in the order of the ids. One that retention has dropped is left out.
@@ -107,27 +145,24 @@ async fn in_order(tx: &mut PgConnection, tenant: TenantId, ids: &[OperationId]) 
     Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
 }
 
-fn entry(
-    method: &'static str,
-    commands: &[CreateOperation],
-    ids: &[OperationId],
-    connectors: &BTreeSet<ConnectorId>,
-) -> Entry {
+/// The audit row of what was accepted together for one caller.
+pub(super) fn entry(method: &'static str, commands: &[CreateOperation], made: &[Operation]) -> Entry {
     let operations: Vec<_> = commands
         .iter()
-        .zip(ids)
-        .map(|(command, id)| {
+        .zip(made)
+        .map(|(command, operation)| {
             json!({
-                "id": id, "type": command.operation_type, "user_id": command.identity_id,
+                "id": operation.id, "type": command.operation_type, "user_id": command.identity_id,
                 "target_uid": command.target_uid, "attributes": command.payload.keys().collect::<Vec<_>>(),
             })
         })
         .collect();
+    let connectors: BTreeSet<ConnectorId> = commands.iter().map(|command| command.connector_id).collect();
     Entry {
         method,
         resource_type: "operation",
-        resource_id: match ids {
-            [one] => Some(one.0),
+        resource_id: match made {
+            [one] => Some(one.id.0),
             _ => None,
         },
         connector_id: connectors.first().copied().filter(|_| connectors.len() == 1),
@@ -136,43 +171,47 @@ fn entry(
     }
 }
 
-/// The operations to enqueue, each with the attributes of it that are to be sealed.
+/// The operations to enqueue, each with the attributes of it that are to be sealed; and their connectors.
 async fn check(
     tx: &mut PgConnection,
-    caller: &Caller,
-    commands: &[CreateOperation],
-    request_id: Option<Uuid>,
-    batch: bool,
-) -> Result<Vec<(NewOperation, Vec<String>)>> {
-    let wanted: BTreeSet<ConnectorId> = commands.iter().map(|command| command.connector_id).collect();
-    let mut connectors = HashMap::new();
-    for id in wanted {
-        connectors.insert(id, connector::get(tx, caller.tenant, id).await?);
-    }
+    tenant: TenantId,
+    asked: &Asked<'_>,
+) -> Result<(Vec<(NewOperation, Vec<String>)>, HashMap<ConnectorId, Connector>)> {
+    let commands = asked.commands;
     let people: BTreeSet<IdentityId> = commands.iter().filter_map(|command| command.identity_id).collect();
     let people: Vec<IdentityId> = people.into_iter().collect();
     let known: HashSet<IdentityId> =
-        identity::find_all(tx, caller.tenant, &people).await?.into_iter().map(|one| one.id).collect();
+        identity::find_all(tx, tenant, &people).await?.into_iter().map(|one| one.id).collect();
+    // Mode and policies as they stay until the operations are in the queue.
+    let wanted: BTreeSet<ConnectorId> = commands.iter().map(|command| command.connector_id).collect();
+    let connectors = connector::share(tx, tenant, &Vec::from_iter(wanted)).await?;
+    let foreign = whose::anothers(tx, tenant, &connectors, commands).await?;
     let mut violations = Vec::new();
     let mut new = Vec::with_capacity(commands.len());
     for (index, command) in commands.iter().enumerate() {
-        let connector = &connectors[&command.connector_id];
+        let Some(connector) = connectors.get(&command.connector_id) else {
+            return Err(Error::not_found("connector"));
+        };
         if command.identity_id.is_some_and(|id| !known.contains(&id)) {
             return Err(Error::not_found("identity"));
         }
         permit(connector, command)?;
-        let prefix = if batch { format!("operations[{index}].") } else { String::new() };
+        let prefix = if asked.is_batch { format!("operations[{index}].") } else { String::new() };
         let faults =
             faults(connector, command).into_iter().map(|(field, expected)| (field.to_owned(), expected));
         let (secret, secret_faults) = seal::write_only(connector, command);
-        let all = faults.chain(secret_faults);
+        let anothers = foreign.contains(&index).then(|| {
+            ("target_uid".to_owned(), "the identity's own account: this one is linked to another identity")
+        });
+        let all = faults.chain(secret_faults).chain(anothers);
         violations.extend(all.map(|(field, expected)| Violation {
             field: format!("{prefix}{field}"),
             expected: expected.to_owned(),
         }));
+        let (caller, request_id) = (asked.who)(index);
         new.push((named(caller, connector, command, request_id), secret));
     }
-    if violations.is_empty() { Ok(new) } else { Err(Error::all_invalid(violations)) }
+    if violations.is_empty() { Ok((new, connectors)) } else { Err(Error::all_invalid(violations)) }
 }
 
 /// What the connector's mode and policy say.
@@ -180,6 +219,10 @@ fn permit(connector: &Connector, command: &CreateOperation) -> Result<()> {
     if connector.mode == Mode::Observe {
         return Err(Error::new(Reason::ModeForbids, "the connector only observes; nothing is written")
             .with("mode", connector.mode.name()));
+    }
+    let is_own_login = |uid: &String| targets::is_own_login(&connector.settings, uid);
+    if command.target_uid.as_ref().is_some_and(is_own_login) {
+        return Err(Error::new(Reason::ProtectedAccount, "it is the login that the connector itself uses"));
     }
     match command.action(connector.policies.allowed_actions) {
         (_, true) => Ok(()),

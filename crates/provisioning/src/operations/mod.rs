@@ -6,12 +6,14 @@
 mod accept;
 mod dead_letters;
 mod ends;
+mod group;
 mod held;
 mod moves;
 mod read;
 pub(crate) mod seal;
 mod waits;
 mod watch;
+mod whose;
 
 use xavyo_core::{
     account::AccountState,
@@ -36,7 +38,7 @@ pub(crate) use waits::explain;
 pub use waits::{Wait, WaitKind};
 pub use watch::{Change, WatchFilter, Watched};
 
-use self::ends::Ends;
+use self::{ends::Ends, group::Groups};
 use crate::{secrets::Vault, worker::Nudge};
 
 /// The use cases of OperationService; cheap to clone.
@@ -48,6 +50,7 @@ pub struct Operations {
     nudge: Nudge,
     ends: Ends,
     stop: CancellationToken,
+    groups: Groups,
 }
 
 /// What a caller asks for with CreateOperation.
@@ -89,7 +92,7 @@ impl Operations {
         stop: CancellationToken,
     ) -> Self {
         let ends = Ends::new(database.clone(), stop.clone());
-        Self { database, clock, vault, nudge, ends, stop }
+        Self { database, clock, vault, nudge, ends, stop, groups: Groups::default() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What of an operation nobody may read. Values of write-only attributes are sealed when they are accepted; sensitive
 //! values stay readable for the worker, and are hidden from whoever is answered.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::PgConnection;
 use xavyo_core::{
@@ -70,6 +70,21 @@ pub(super) async fn seal(
         }
     }
     Ok(())
+}
+
+/// Hides what is sensitive in operations that were just accepted, under their connectors as they stand.
+pub(super) fn hide(connectors: &HashMap<ConnectorId, Connector>, operations: &mut [Operation]) {
+    for operation in operations {
+        let Some(connector) = connectors.get(&operation.connector_id) else { continue };
+        let kind = connector.object_type(&operation.object_class, &operation.intent);
+        for rule in kind.iter().flat_map(|kind| &kind.mapping).filter(|rule| rule.sensitive) {
+            for (name, change) in &mut operation.payload {
+                if name.eq_ignore_ascii_case(&rule.name) {
+                    *change = Change::Set(vec![Value::from(HIDDEN)]);
+                }
+            }
+        }
+    }
 }
 
 /// The operations as their readers see them: without the values of attributes that were sensitive when they were

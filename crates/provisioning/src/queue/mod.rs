@@ -57,25 +57,33 @@ pub struct NewOperation {
     pub request_id: Option<Uuid>,
 }
 
-/// Appends operations to their lanes, in the order given, and returns their ids in that order. All or nothing: the
-/// error of a full lane names the first operation that has no place.
+/// What was appended, in the order given.
+#[derive(Debug)]
+pub struct Enqueued {
+    /// As they were appended.
+    pub operations: Vec<Operation>,
+    /// Whether others stand in their lanes, so that some may not be any more what they were appended as.
+    pub is_unsettled: bool,
+}
+
+/// Appends operations to their lanes, in the order given. All or nothing: the error of a full lane names the first
+/// operation that has no place.
 pub async fn enqueue(
     tx: &mut PgConnection,
     clock: &Clock,
     tenant: TenantId,
     operations: Vec<NewOperation>,
-) -> Result<Vec<OperationId>> {
+) -> Result<Enqueued> {
     if operations.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Enqueued { operations: Vec::new(), is_unsettled: false });
     }
     let now = clock.now();
     let connectors: BTreeSet<ConnectorId> = operations.iter().map(|one| one.connector_id).collect();
     let connectors: Vec<ConnectorId> = connectors.into_iter().collect();
     connector::lock_shared(tx, tenant, &connectors).await?;
     let lanes = naming::lanes_of(tx, clock, tenant, &operations).await?;
-    let Placed { appended, settlement, passed } =
-        placing::place(tx, clock, tenant, operations, &lanes).await?;
-    let ids: Vec<OperationId> = appended.iter().map(|one| one.id).collect();
+    let Placed { appended, settlement, passed, unsettled } =
+        placing::place(tx, clock, tenant, operations, lanes).await?;
     operation::insert(tx, tenant, &appended, now).await?;
     let moves: Vec<Move> = appended.iter().map(|one| accepted(one, passed.get(&one.id), now)).collect();
     log::insert(tx, clock, tenant, &moves).await?;
@@ -85,10 +93,10 @@ pub async fn enqueue(
     }
     statistics::insert(tx, clock, tenant, &deltas).await?;
     settlement.write(tx, clock, tenant).await?;
-    let touched: BTreeSet<LaneId> = lanes.into_iter().collect();
-    lane::refresh(tx, tenant, &touched.into_iter().collect::<Vec<_>>(), now).await?;
+    lane::refresh(tx, tenant, &unsettled.iter().copied().collect::<Vec<_>>(), now).await?;
     work::set_due(tx, tenant, &connectors, now).await?;
-    Ok(ids)
+    let operations = appended.into_iter().map(|one| placing::standing(one, now)).collect();
+    Ok(Enqueued { operations, is_unsettled: !unsettled.is_empty() })
 }
 
 /// Lets deletes and disables go past what has come to stand still ahead of them, in lanes that the caller has locked and

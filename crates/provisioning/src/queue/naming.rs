@@ -1,6 +1,6 @@
 //! The lane of an operation: found by any name of its account, or made.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sqlx::PgConnection;
 use xavyo_core::{
@@ -10,9 +10,9 @@ use xavyo_core::{
 use xavyo_runtime::Clock;
 
 use super::NewOperation;
-use crate::store::{
-    lane::alias::{self, Alias},
-    lane::{self, NewLane},
+use crate::store::lane::{
+    NewLane,
+    alias::{self, Alias},
 };
 
 impl NewOperation {
@@ -41,68 +41,62 @@ impl NewOperation {
     }
 }
 
+/// The lane of each operation, and those of them that are yet to be inserted.
+pub(super) struct Lanes {
+    pub of: Vec<LaneId>,
+    pub made: Vec<NewLane>,
+}
+
 /// The lane of each operation, found by any of its names or made; every name then leads to it.
 pub(super) async fn lanes_of(
     tx: &mut PgConnection,
     clock: &Clock,
     tenant: TenantId,
     operations: &[NewOperation],
-) -> Result<Vec<LaneId>> {
+) -> Result<Lanes> {
     let all: Vec<Alias> = operations.iter().flat_map(NewOperation::aliases).collect();
     let mut known = alias::find_all(tx, tenant, &all).await?;
-    let mut made: Vec<(NewLane, Vec<Alias>)> = Vec::new();
-    let mut lanes = Vec::with_capacity(operations.len());
+    let mut made: Vec<NewLane> = Vec::new();
+    let mut named: BTreeMap<Alias, LaneId> = BTreeMap::new();
+    let mut of = Vec::with_capacity(operations.len());
     for operation in operations {
         let aliases = operation.aliases();
         let lane = aliases.iter().find_map(|alias| known.get(alias)).copied().unwrap_or_else(|| {
             let id = LaneId(clock.new_id());
-            made.push((operation.new_lane(id), aliases.clone()));
+            made.push(operation.new_lane(id));
             id
         });
         for alias in aliases {
-            known.entry(alias).or_insert(lane);
+            if !known.contains_key(&alias) {
+                named.insert(alias.clone(), lane);
+                known.insert(alias, lane);
+            }
         }
-        lanes.push(lane);
-    }
-    make(tx, tenant, made, &mut lanes).await?;
-    let mut named: Vec<(Alias, LaneId)> = operations
-        .iter()
-        .zip(&lanes)
-        .flat_map(|(operation, lane)| operation.aliases().into_iter().map(|alias| (alias, *lane)))
-        .collect();
-    named.sort();
-    alias::insert(tx, tenant, &named).await?;
-    Ok(lanes)
-}
-
-/// Makes lanes. Where another transaction has just made one for the same name, that one is taken instead.
-async fn make(
-    tx: &mut PgConnection,
-    tenant: TenantId,
-    mut made: Vec<(NewLane, Vec<Alias>)>,
-    lanes: &mut [LaneId],
-) -> Result<()> {
-    if made.is_empty() {
-        return Ok(());
+        of.push(lane);
     }
     // Names are taken in one order by everybody, so that two transactions cannot wait for each other.
-    made.sort_by(|one, other| one.1.cmp(&other.1));
-    let rows: Vec<NewLane> = made.iter().map(|(lane, _)| lane.clone()).collect();
-    lane::insert(tx, tenant, &rows).await?;
-    let mut named: Vec<(Alias, LaneId)> = made
-        .iter()
-        .flat_map(|(lane, aliases)| aliases.iter().map(|alias| (alias.clone(), lane.id)))
-        .collect();
-    named.sort();
-    alias::insert(tx, tenant, &named).await?;
+    let named: Vec<(Alias, LaneId)> = named.into_iter().collect();
+    if alias::insert(tx, tenant, &named).await? < named.len() {
+        yield_to_winners(tx, tenant, named, &mut of, &mut made).await?;
+    }
+    Ok(Lanes { of, made })
+}
+
+/// Another transaction has just given some of the names away: the lane that it made for an account is taken instead.
+async fn yield_to_winners(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    named: Vec<(Alias, LaneId)>,
+    of: &mut [LaneId],
+    made: &mut Vec<NewLane>,
+) -> Result<()> {
     let aliases: Vec<Alias> = named.iter().map(|(alias, _)| alias.clone()).collect();
     let winners = alias::find_all(tx, tenant, &aliases).await?;
-    let replaced: HashMap<LaneId, LaneId> = made
+    let ours: HashSet<LaneId> = made.iter().map(|lane| lane.id).collect();
+    let replaced: HashMap<LaneId, LaneId> = named
         .iter()
-        .filter_map(|(lane, aliases)| {
-            let mut found = aliases.iter().filter_map(|alias| winners.get(alias));
-            Some((lane.id, *found.find(|winner| **winner != lane.id)?))
-        })
+        .filter(|(_, lane)| ours.contains(lane))
+        .filter_map(|(alias, lane)| Some((*lane, *winners.get(alias).filter(|winner| *winner != lane)?)))
         .collect();
     // No name may stay with a lane that has lost: the account would have two.
     let moved: Vec<(Alias, LaneId)> = named
@@ -113,7 +107,8 @@ async fn make(
     if !moved.is_empty() {
         alias::reassign(tx, tenant, &moved).await?;
     }
-    for lane in lanes {
+    made.retain(|lane| !replaced.contains_key(&lane.id));
+    for lane in of {
         if let Some(winner) = replaced.get(lane) {
             *lane = *winner;
         }

@@ -1,8 +1,8 @@
 //! The places of new operations in their lanes, and what becomes of those that already stand there.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 use xavyo_core::{
     Error, Reason,
@@ -17,13 +17,17 @@ use xavyo_runtime::Clock;
 
 use super::{
     NewOperation,
+    naming::Lanes,
     settlement::{Cause, Settlement},
 };
 use crate::store::{
     conflict::{self, NewConflict},
-    lane::{self, Lane, MAX_LENGTH},
+    lane::{self, Filled, Lane, MAX_LENGTH, NewLane},
     operation::{self, Appended},
 };
+
+/// A step of priority counts as much as so many seconds of waiting; `lane::refresh` says the same in SQL.
+const SECONDS_PER_PRIORITY: i64 = 6;
 
 /// New operations with their places, and what that does to others.
 pub(super) struct Placed {
@@ -31,10 +35,14 @@ pub(super) struct Placed {
     pub settlement: Settlement,
     /// How many operations a new one goes past, where it goes past any.
     pub passed: HashMap<OperationId, usize>,
+    /// Lanes whose head is to be found anew: others stand there, or stood there until now.
+    pub unsettled: BTreeSet<LaneId>,
 }
 
 /// A lane while operations come to it.
 struct Place {
+    /// Nobody stands there, so that what comes decides the head.
+    is_empty: bool,
     first: i64,
     next: i64,
     /// What has not ended in it, in order. None where nothing else is there: one operation comes to an empty lane.
@@ -49,21 +57,26 @@ struct Placing<'a> {
     placed: Placed,
 }
 
-/// Locks the lanes and gives each operation its place there.
+/// Locks the lanes that exist, makes the others, and gives each operation its place.
 pub(super) async fn place(
     tx: &mut PgConnection,
     clock: &Clock,
     tenant: TenantId,
     operations: Vec<NewOperation>,
-    lanes: &[LaneId],
+    Lanes { of: lanes, made }: Lanes,
 ) -> Result<Placed> {
-    let distinct: Vec<LaneId> = lanes.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
-    let locked = lane::lock(tx, tenant, &distinct).await?;
+    let new: HashSet<LaneId> = made.iter().map(|lane| lane.id).collect();
+    let standing: BTreeSet<LaneId> = lanes.iter().copied().filter(|lane| !new.contains(lane)).collect();
+    let locked = if standing.is_empty() {
+        Vec::new()
+    } else {
+        lane::lock(tx, tenant, &Vec::from_iter(standing)).await?
+    };
     let mut coming: HashMap<LaneId, usize> = HashMap::new();
-    for lane in lanes {
+    for lane in &lanes {
         *coming.entry(*lane).or_default() += 1;
     }
-    let places = places(tx, tenant, &locked, &coming).await?;
+    let places = places(tx, tenant, &locked, &new, &coming).await?;
     let connectors: BTreeSet<ConnectorId> = operations.iter().map(|one| one.connector_id).collect();
     let rules = if places.values().any(|place| place.company.is_some()) {
         conflict::rules(tx, tenant, &connectors.into_iter().collect::<Vec<_>>()).await?
@@ -75,30 +88,30 @@ pub(super) async fn place(
         appended: Vec::with_capacity(operations.len()),
         settlement: Settlement::new(now),
         passed: HashMap::new(),
+        unsettled: BTreeSet::new(),
     };
     let mut placing = Placing { clock, now, rules, places, placed };
     for (operation, lane) in operations.into_iter().zip(lanes) {
-        placing.add(operation, *lane)?;
+        placing.add(operation, lane)?;
     }
-    let taken: Vec<(LaneId, i64)> =
-        placing.places.iter().map(|(lane, place)| (*lane, place.next - place.first)).collect();
-    lane::take_places(tx, tenant, &taken).await?;
-    Ok(placing.placed)
+    placing.write(tx, tenant, made).await
 }
 
 async fn places(
     tx: &mut PgConnection,
     tenant: TenantId,
     locked: &[Lane],
+    new: &HashSet<LaneId>,
     coming: &HashMap<LaneId, usize>,
 ) -> Result<HashMap<LaneId, Place>> {
+    let place = |id: &LaneId, first: i64, is_empty: bool| {
+        let alone = is_empty && coming.get(id) == Some(&1);
+        (*id, Place { is_empty, first, next: first, company: (!alone).then(Vec::new) })
+    };
     let mut places: HashMap<LaneId, Place> = locked
         .iter()
-        .map(|lane| {
-            let alone = lane.length == 0 && coming.get(&lane.id) == Some(&1);
-            let company = (!alone).then(Vec::new);
-            (lane.id, Place { first: lane.next_sequence, next: lane.next_sequence, company })
-        })
+        .map(|lane| place(&lane.id, lane.next_sequence, lane.length == 0))
+        .chain(new.iter().map(|id| place(id, 1, true)))
         .collect();
     let filled: Vec<LaneId> = locked.iter().filter(|lane| lane.length > 0).map(|lane| lane.id).collect();
     if !filled.is_empty() {
@@ -132,12 +145,47 @@ impl Placing<'_> {
         if let Some(payload) = &arrival.payload {
             new.payload.clone_from(payload);
         }
-        let company = self.settle(&arrival, standing(&new, self.now), company)?;
+        if arrival.conflict.is_some() || arrival.folded.is_some() || !arrival.fates.is_empty() {
+            self.placed.unsettled.insert(lane);
+        }
+        let company = self.settle(&arrival, standing(new.clone(), self.now), company)?;
         if let Some(place) = self.places.get_mut(&lane) {
             place.company = Some(company);
         }
         self.placed.appended.push(new);
         Ok(())
+    }
+
+    /// Writes the lanes: what stood empty with its new head, the rest with the places taken.
+    async fn write(self, tx: &mut PgConnection, tenant: TenantId, made: Vec<NewLane>) -> Result<Placed> {
+        let Self { places, mut placed, now, .. } = self;
+        let mut filled: HashMap<LaneId, Filled> = HashMap::new();
+        for new in &placed.appended {
+            let next_sequence = places.get(&new.lane_id).map_or(new.sequence + 1, |place| place.next);
+            let filled = filled
+                .entry(new.lane_id)
+                .or_insert_with(|| Filled { next_sequence, ..Filled::empty(new.lane_id) });
+            come(filled, new, now);
+        }
+        let standing = places.iter().filter(|(_, place)| !place.is_empty).map(|(lane, _)| *lane);
+        placed.unsettled.extend(standing);
+        let taken: Vec<(LaneId, i64)> = places
+            .iter()
+            .filter(|(_, place)| !place.is_empty)
+            .map(|(lane, place)| (*lane, place.next - place.first))
+            .collect();
+        if !taken.is_empty() {
+            lane::take_places(tx, tenant, &taken).await?;
+        }
+        let made = made.into_iter().filter_map(|lane| {
+            let filled = filled.remove(&lane.id)?;
+            Some((lane, filled))
+        });
+        let made: Vec<(NewLane, Filled)> = made.collect();
+        lane::insert(tx, tenant, &made).await?;
+        filled.retain(|lane, _| places.get(lane).is_some_and(|place| place.is_empty));
+        lane::fill(tx, tenant, filled.into_values().collect()).await?;
+        Ok(placed)
     }
 
     /// Does what the arrival says; the lane as it stands then.
@@ -205,6 +253,18 @@ impl Place {
     }
 }
 
+/// The first to come is the head; the most urgent of all decides the rank.
+fn come(filled: &mut Filled, new: &Appended, now: DateTime<Utc>) {
+    let rank = now - TimeDelta::seconds(i64::from(new.priority) * SECONDS_PER_PRIORITY);
+    if filled.length == 0 {
+        filled.wake_at = new.not_before.filter(|at| *at > now);
+        filled.ready_rank = filled.wake_at.is_none().then_some(rank);
+    } else {
+        filled.ready_rank = filled.ready_rank.map(|least| least.min(rank));
+    }
+    filled.length += 1;
+}
+
 fn arriving(new: &Appended) -> Arriving<'_> {
     Arriving {
         id: new.id,
@@ -254,25 +314,25 @@ fn placed(operation: NewOperation, id: OperationId, lane_id: LaneId, sequence: i
     }
 }
 
-/// A new operation as those that come after it in the same transaction meet it.
-fn standing(new: &Appended, now: DateTime<Utc>) -> Operation {
+/// A new operation as those that come after it in the same transaction meet it, and as it is answered.
+pub(super) fn standing(new: Appended, now: DateTime<Utc>) -> Operation {
     Operation {
         id: new.id,
         connector_id: new.connector_id,
-        connector_name: new.connector_name.clone(),
+        connector_name: new.connector_name,
         connector_revision: new.connector_revision,
         identity_id: new.identity_id,
         operation_type: new.operation_type,
-        object_class: new.object_class.clone(),
-        intent: new.intent.clone(),
-        target_uid: new.target_uid.clone(),
+        object_class: new.object_class,
+        intent: new.intent,
+        target_uid: new.target_uid,
         status: OperationStatus::Pending,
         priority: new.priority,
         retry_count: 0,
         max_retries: new.max_retries,
         failure: None,
-        payload: new.payload.clone(),
-        precondition: new.precondition.clone(),
+        payload: new.payload,
+        precondition: new.precondition,
         lane_id: new.lane_id,
         sequence: new.sequence,
         not_before: new.not_before,
@@ -287,7 +347,7 @@ fn standing(new: &Appended, now: DateTime<Utc>) -> Operation {
         merged_into: None,
         overtaken: false,
         first_claimed_at: None,
-        cause: new.cause.clone(),
+        cause: new.cause,
         request_id: new.request_id,
         resolution_notes: None,
         resolved_by: None,

@@ -99,6 +99,56 @@ pub async fn insert_asked(
     Ok(())
 }
 
+/// The same for many calls of a tenant, each with a row of its own.
+pub async fn insert_all(
+    tx: &mut PgConnection,
+    clock: &Clock,
+    tenant: TenantId,
+    entries: Vec<(&Caller, Entry)>,
+) -> Result<()> {
+    let ids: Vec<Uuid> = entries.iter().map(|_| clock.new_id()).collect();
+    let subjects: Vec<Uuid> = entries.iter().map(|(caller, _)| caller.subject.0).collect();
+    let traces: Vec<&str> = entries.iter().map(|(caller, _)| caller.trace_id.as_str()).collect();
+    let methods: Vec<&str> = entries.iter().map(|(_, entry)| entry.method).collect();
+    let types: Vec<&str> = entries.iter().map(|(_, entry)| entry.resource_type).collect();
+    let resources: Vec<Option<Uuid>> = entries.iter().map(|(_, entry)| entry.resource_id).collect();
+    let connectors: Vec<Option<Uuid>> =
+        entries.iter().map(|(_, entry)| entry.connector_id.map(|id| id.0)).collect();
+    let details: Vec<&serde_json::Value> = entries.iter().map(|(_, entry)| &entry.details).collect();
+    let reasons: Vec<Option<&str>> = entries.iter().map(|(_, entry)| entry.reason.as_deref()).collect();
+    sqlx::query!(
+        "with called as (
+             select *
+               from unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::uuid[], $8::uuid[], $9::jsonb[],
+                           $10::text[], $11::text[])
+                    as called(id, subject, method, resource_type, resource_id, connector_id, details, reason,
+                              trace_id)),
+         made as (
+             insert into audit_event (
+                 tenant_id, at, id, subject, method, resource_type, resource_id, connector_id, details, reason,
+                 trace_id)
+             select $1, $2, * from called)
+         -- the sealer looks there
+         insert into audit_unsealed (tenant_id, audit_event_id)
+         select $1, id from called",
+        tenant.0,
+        clock.now(),
+        &ids,
+        &subjects,
+        &methods as &[&str],
+        &types as &[&str],
+        &resources as &[Option<Uuid>],
+        &connectors as &[Option<Uuid>],
+        &details as &[&serde_json::Value],
+        &reasons as &[Option<&str>],
+        &traces as &[&str],
+    )
+    .execute(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(())
+}
+
 /// Newest first: up to `limit` older than `after`.
 pub async fn page(
     tx: &mut PgConnection,

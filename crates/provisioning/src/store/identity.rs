@@ -296,3 +296,55 @@ fn source_keys_apart(error: sqlx::Error) -> Error {
         _ => db::failed(error),
     }
 }
+
+/// Locks identities, deleted or not, in id order.
+pub async fn hold(tx: &mut PgConnection, tenant: TenantId, ids: &[IdentityId]) -> Result<()> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    sqlx::query_scalar!(
+        "select id
+           from identity
+          where tenant_id = $1 and id = any($2)
+          order by id
+            for no key update",
+        tenant.0,
+        &ids,
+    )
+    .fetch_all(tx)
+    .await
+    .map_err(db::failed)?;
+    Ok(())
+}
+
+/// Forgets up to `limit` deleted identities that no link and no operation needs any more, with the pairs that were rejected
+/// for them.
+pub async fn forget_departed(tx: &mut PgConnection, tenant: TenantId, limit: i64) -> Result<u64> {
+    let departed = sqlx::query_scalar!(
+        "select id
+           from identity
+          where tenant_id = $1 and deleted_at is not null
+            and not exists (select from link where link.tenant_id = $1 and link.identity_id = identity.id)
+            and not exists (select from operation where operation.tenant_id = $1 and operation.user_id = identity.id)
+          order by deleted_at
+          limit $2
+            for update skip locked",
+        tenant.0,
+        limit,
+    )
+    .fetch_all(&mut *tx)
+    .await
+    .map_err(db::failed)?;
+    if departed.is_empty() {
+        return Ok(0);
+    }
+    sqlx::query!(
+        "delete from rejected_pair where tenant_id = $1 and identity_id = any($2)",
+        tenant.0,
+        &departed,
+    )
+    .execute(&mut *tx)
+    .await
+    .map_err(db::failed)?;
+    let gone =
+        sqlx::query!("delete from identity where tenant_id = $1 and id = any($2)", tenant.0, &departed);
+    Ok(gone.execute(tx).await.map_err(db::failed)?.rows_affected())
+}

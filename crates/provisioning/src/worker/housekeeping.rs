@@ -58,6 +58,7 @@ impl Engine {
                 request::forget(&mut tx, &self.clock, tenant).await?;
                 approval::forget(&mut tx, tenant, self.clock.now()).await?;
                 db::commit(tx).await?;
+                self.finish_departures(tenant).await?;
             }
         }
         Ok(())

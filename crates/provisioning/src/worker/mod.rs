@@ -19,6 +19,7 @@ mod outcome;
 mod pair;
 mod probe;
 mod record;
+mod staged;
 mod take_over;
 #[cfg(test)]
 mod tests;

@@ -126,7 +126,11 @@ pub(crate) fn checked<T>(
     name: &str,
     parsed: Result<Vec<T>, &'static str>,
 ) -> Option<Vec<T>> {
-    if name.is_empty() || name.len() > limits::ATTRIBUTE_NAME || name.contains(char::is_control) || name.contains(sealed::MARK) {
+    if name.is_empty()
+        || name.len() > limits::ATTRIBUTE_NAME
+        || name.contains(char::is_control)
+        || name.contains(sealed::MARK)
+    {
         fields.refuse("", "attribute names of 1 to 256 bytes without control characters");
         return None;
     }

@@ -9,7 +9,7 @@ pub mod pace;
 pub mod secret;
 pub mod work;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, types::Json};
@@ -110,6 +110,35 @@ pub async fn lock_shared(tx: &mut PgConnection, tenant: TenantId, ids: &[Connect
     .await
     .map_err(db::failed)?;
     if locked.len() == ids.len() { Ok(()) } else { Err(Error::not_found("connector")) }
+}
+
+/// The connectors by id, locked as by [`lock_shared`]: nobody changes them before the transaction ends.
+pub async fn share(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    ids: &[ConnectorId],
+) -> Result<HashMap<ConnectorId, Connector>> {
+    let ids: BTreeSet<Uuid> = ids.iter().map(|id| id.0).collect();
+    let ids = Vec::from_iter(ids);
+    let rows = sqlx::query_as!(
+        ConnectorRow,
+        r#"select id, name, mode, settings as "settings: _", object_types as "object_types: _",
+                  policies as "policies: _", revision, paused, pause_reason, first_full_run_at, version,
+                  created_at, updated_at
+             from connector
+            where tenant_id = $1 and id = any($2) and deleted_at is null
+            order by id
+              for key share"#,
+        tenant.0,
+        &ids,
+    )
+    .fetch_all(tx)
+    .await
+    .map_err(db::failed)?;
+    if rows.len() < ids.len() {
+        return Err(Error::not_found("connector"));
+    }
+    rows.into_iter().map(|row| Connector::try_from(row).map(|connector| (connector.id, connector))).collect()
 }
 
 /// Holds the connector's row shared, deleted or not, for a transaction that makes a lane ready: the pair is not called

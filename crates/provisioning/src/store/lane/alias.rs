@@ -66,12 +66,16 @@ pub async fn find_all(
     Ok(found.collect())
 }
 
-/// Gives names to lanes. A name that is taken, or that another transaction is just taking, keeps its first lane.
-pub async fn insert(tx: &mut PgConnection, tenant: TenantId, named: &[(Alias, LaneId)]) -> Result<()> {
+/// Gives names to lanes. A name that is taken, or that another transaction is just taking, keeps its first lane. Returns
+/// how many were free.
+pub async fn insert(tx: &mut PgConnection, tenant: TenantId, named: &[(Alias, LaneId)]) -> Result<usize> {
+    if named.is_empty() {
+        return Ok(0);
+    }
     let aliases: Vec<Alias> = named.iter().map(|(alias, _)| alias.clone()).collect();
     let (connectors, kinds, keys) = columns(&aliases);
     let lanes: Vec<Uuid> = named.iter().map(|(_, lane)| lane.0).collect();
-    sqlx::query!(
+    let inserted = sqlx::query!(
         "insert into lane_alias (tenant_id, connector_id, kind, key, lane_id)
          select $1, * from unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[])
          on conflict do nothing",
@@ -84,7 +88,7 @@ pub async fn insert(tx: &mut PgConnection, tenant: TenantId, named: &[(Alias, La
     .execute(tx)
     .await
     .map_err(db::failed)?;
-    Ok(())
+    Ok(usize::try_from(inserted.rows_affected()).unwrap_or(usize::MAX))
 }
 
 /// Gives names to lanes, taking them from whatever lane had them: the account behind a reused uid is another one now.

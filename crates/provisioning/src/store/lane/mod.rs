@@ -4,6 +4,7 @@
 
 pub mod alias;
 mod claim;
+mod head;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -17,6 +18,7 @@ use xavyo_runtime::db;
 pub use claim::{
     Grace, Grant, Held, Release, claim, lock_abandoned, lock_held, lock_ready, release, take_over,
 };
+pub use head::{Filled, NewLane, fill, insert, refresh};
 
 /// The most operations a lane holds.
 pub const MAX_LENGTH: i32 = 1_000;
@@ -72,35 +74,6 @@ impl From<LaneRow> for Lane {
     }
 }
 
-/// A lane to be made.
-#[derive(Clone, Debug)]
-pub struct NewLane {
-    pub id: LaneId,
-    pub connector_id: ConnectorId,
-    pub object_class: String,
-    pub intent: String,
-}
-
-pub async fn insert(tx: &mut PgConnection, tenant: TenantId, lanes: &[NewLane]) -> Result<()> {
-    let ids: Vec<Uuid> = lanes.iter().map(|lane| lane.id.0).collect();
-    let connectors: Vec<Uuid> = lanes.iter().map(|lane| lane.connector_id.0).collect();
-    let classes: Vec<String> = lanes.iter().map(|lane| lane.object_class.clone()).collect();
-    let intents: Vec<String> = lanes.iter().map(|lane| lane.intent.clone()).collect();
-    sqlx::query!(
-        "insert into lane (tenant_id, id, connector_id, object_class, intent)
-         select $1, * from unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[])",
-        tenant.0,
-        &ids,
-        &connectors,
-        &classes,
-        &intents,
-    )
-    .execute(tx)
-    .await
-    .map_err(db::failed)?;
-    Ok(())
-}
-
 /// Locks lanes in id order and returns them in that order.
 pub async fn lock(tx: &mut PgConnection, tenant: TenantId, lanes: &[LaneId]) -> Result<Vec<Lane>> {
     let ids: Vec<Uuid> = lanes.iter().map(|lane| lane.0).collect();
@@ -133,72 +106,6 @@ pub async fn take_places(tx: &mut PgConnection, tenant: TenantId, taken: &[(Lane
         tenant.0,
         &ids,
         &counts,
-    )
-    .execute(tx)
-    .await
-    .map_err(db::failed)?;
-    Ok(())
-}
-
-/// Recomputes the length and what may be claimed next, of lanes that the caller has locked. Claimed lanes keep nothing:
-/// their finish does this again.
-///
-/// The head is the first operation that is not passed over (a dead letter that was overtaken, or that its connector
-/// lets be passed). A dead letter, a hold or an outage at the head stops the lane; a retry or not_before delays it.
-pub async fn refresh(
-    tx: &mut PgConnection,
-    tenant: TenantId,
-    lanes: &[LaneId],
-    now: DateTime<Utc>,
-) -> Result<()> {
-    if lanes.is_empty() {
-        return Ok(());
-    }
-    let mut ids: Vec<Uuid> = lanes.iter().map(|lane| lane.0).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    sqlx::query!(
-        r#"with head as materialized (
-               select touched.id as lane_id, summary.n, summary.rank, first.id,
-                      first.status in ('pending', 'failed') and not first.is_held as may_run,
-                      first.status = 'dead_letter' as blocks, first.due_at
-                 from unnest($2::uuid[]) as touched(id)
-                cross join lateral (
-                      select count(*)::int as n,
-                             min(created_at - priority * interval '6 seconds')
-                                 filter (where status <> 'dead_letter') as rank
-                        from operation
-                       where tenant_id = $1 and lane_id = touched.id) as summary
-                 left join lateral (
-                      select o.id, o.status, o.hold_reason is not null as is_held,
-                             greatest(o.next_attempt_at, o.not_before) as due_at
-                        from operation o
-                        join connector c on c.tenant_id = o.tenant_id and c.id = o.connector_id
-                       where o.tenant_id = $1 and o.lane_id = touched.id
-                         and not (o.status = 'dead_letter'
-                                  and (o.overtaken or c.policies ->> 'on_dead_letter' = 'continue'))
-                       order by o.sequence
-                       limit 1) as first on true),
-           -- one row of arrays in the order of the sorted ids, so that nothing is compared with each
-           heads as materialized (
-               select array_agg(n order by lane_id) as n,
-                      array_agg(case when may_run and (due_at is null or due_at <= $3) then rank end
-                                order by lane_id) as ready_rank,
-                      array_agg(case when may_run and due_at > $3 then due_at end order by lane_id) as wake_at,
-                      array_agg(case when blocks then id end order by lane_id) as blocked_by
-                 from head)
-           update lane
-              set length = heads.n[width_bucket(lane.id, $2)],
-                  ready_rank = case when worker_id is null
-                                    then heads.ready_rank[width_bucket(lane.id, $2)] end,
-                  wake_at = case when worker_id is null
-                                 then heads.wake_at[width_bucket(lane.id, $2)] end,
-                  blocked_by_operation_id = heads.blocked_by[width_bucket(lane.id, $2)]
-             from heads
-            where lane.tenant_id = $1 and lane.id = any($2)"#,
-        tenant.0,
-        &ids,
-        now,
     )
     .execute(tx)
     .await

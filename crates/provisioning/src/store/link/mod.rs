@@ -7,6 +7,7 @@ mod change;
 pub mod digest;
 mod event;
 pub mod rejection;
+pub mod staged;
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Postgres, QueryBuilder};

@@ -17,6 +17,10 @@ use super::row::OperationRow;
 /// What is not final, as callers see it.
 const NOW: &str = "operation_now";
 
+/// States that are stored as they are shown, each with an index of its own.
+const STORED: [OperationStatus; 3] =
+    [OperationStatus::DeadLetter, OperationStatus::AwaitingSystem, OperationStatus::Failed];
+
 /// Which operations; None and empty = all.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Filter {
@@ -114,25 +118,32 @@ impl Filter {
         self.push_cause(query);
     }
 
-    /// What the view says of a status hides it from the indexes. Dead letters and what an outage holds are few among
-    /// many, and are stored as they are shown: they are found by their own indexes.
+    /// What the view says of a status hides it from the indexes. All but pending are few among many, and are found by
+    /// indexes of their own: as they are stored, or, what is in progress, by the lanes that workers hold.
     fn push_standing(&self, query: &mut QueryBuilder<Postgres>, tenant: TenantId, source: &str) {
-        let stands = |status: &OperationStatus| {
-            status.is_final()
-                || matches!(status, OperationStatus::DeadLetter | OperationStatus::AwaitingSystem)
-        };
-        if source != NOW || self.statuses.is_empty() || !self.statuses.iter().all(stands) {
+        let is_asked_for = |status: &OperationStatus| self.statuses.contains(status);
+        if source != NOW || self.statuses.is_empty() || is_asked_for(&OperationStatus::Pending) {
             return;
         }
         query.push(" and id in (");
-        let stored = [OperationStatus::DeadLetter, OperationStatus::AwaitingSystem];
-        for (index, status) in stored.iter().filter(|status| self.statuses.contains(status)).enumerate() {
-            query.push(if index == 0 { "" } else { " union all " });
-            query.push("select id from operation where tenant_id = ").push_bind(tenant.0);
+        let mut separator = "";
+        for status in STORED.iter().filter(|status| is_asked_for(status)) {
+            query.push(separator).push("select id from operation where tenant_id = ").push_bind(tenant.0);
             query.push(format!(" and status = '{status}'"));
             if let Some(connector) = self.connector_id {
                 query.push(" and connector_id = ").push_bind(connector.0);
             }
+            separator = " union all ";
+        }
+        if is_asked_for(&OperationStatus::InProgress) {
+            query.push(separator).push(
+                "select o.id
+                   from lane l
+                   join operation o on o.tenant_id = l.tenant_id and o.lane_id = l.id
+                                   and o.sequence between l.claimed_from and l.claimed_through
+                  where l.worker_id is not null and l.tenant_id = ",
+            );
+            query.push_bind(tenant.0);
         }
         query.push(")");
     }

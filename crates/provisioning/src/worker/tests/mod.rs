@@ -11,7 +11,9 @@ mod outages;
 mod pacing;
 mod premises;
 mod retention;
+mod staged;
 mod standing;
+mod together;
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},

@@ -97,13 +97,19 @@ async fn a_policy_that_holds_followers_leaves_no_lane_that_only_looks_ready() {
 async fn an_account_linked_to_another_is_a_conflict_and_holds_nobody_else_fault_7() {
     let bench = Bench::new().await;
     let (ann, twin) = (bench.identity("ann", "ann@x").await, bench.identity("twin", "ann@x").await);
-    let create = |identity| CreateOperation {
+    let create = |identity, uid: Option<&str>| CreateOperation {
         identity_id: Some(identity),
+        target_uid: uid.map(str::to_owned),
         ..bench.command(OperationType::Create, "ann", set("mail", "ann@x"))
     };
-    bench.accept(create(ann)).await;
+    // Named by its login: nobody knows yet that both mean the same account.
+    bench.accept(create(ann, None)).await;
+    let later = Some(bench.engine.clock.now() + TimeDelta::seconds(60));
+    let second = bench.accept(CreateOperation { not_before: later, ..create(twin, Some("ann")) }).await;
     bench.drain().await;
-    let second = bench.accept(create(twin)).await;
+    bench.wait(60);
+    let refused = bench.operations.create(&bench.caller, create(twin, Some("ann")), None).await.unwrap_err();
+    assert_eq!(refused.violations[0].field, "target_uid", "now it is known");
     let other = bench.create("bob").await;
     bench.drain().await;
     assert_eq!(bench.status(other).await, OperationStatus::Completed);

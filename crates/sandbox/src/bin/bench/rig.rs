@@ -166,7 +166,12 @@ impl Rig {
         Ok(delays)
     }
 
-    async fn judge(&self) -> Result<PgConnection> {
+    pub fn tenant(&self) -> Uuid {
+        self.ground.tenant
+    }
+
+    /// Sees every row, and may write any.
+    pub async fn judge(&self) -> Result<PgConnection> {
         self.ground.provisioning.superuser().await
     }
 }
@@ -177,7 +182,11 @@ fn policies() -> pb::Policies {
     let followed = pb::conflict_policy::Decision::Outcome(pb::ConflictOutcome::Applied.into());
     pb::Policies {
         max_concurrency: CONCURRENCY,
-        guard: Some(pb::GuardPolicy { destructive: unlimited(), constructive: unlimited(), four_eyes: false }),
+        guard: Some(pb::GuardPolicy {
+            destructive: unlimited(),
+            constructive: unlimited(),
+            four_eyes: false,
+        }),
         conflict_policies: [(
             "concurrent_update".to_owned(),
             pb::ConflictPolicy { decision: Some(followed) },
@@ -187,15 +196,15 @@ fn policies() -> pb::Policies {
     }
 }
 
-/// An update of one attribute of one account.
+/// An update of one attribute of one account; each round has its own attribute, so that none contradicts another.
 pub fn update(connector: &str, account: usize, round: usize) -> pb::CreateOperationRequest {
-    let mail = Kind::StringValue(format!("user{account}.{round}@example.com"));
+    let value = Kind::StringValue(format!("user{account}.{round}@example.com"));
     pb::CreateOperationRequest {
         connector_id: connector.to_owned(),
         operation_type: pb::OperationType::Update.into(),
         object_class: "account".to_owned(),
         target_uid: Some(format!("user{account:06}")),
-        payload: Some(Struct { fields: [("mail".to_owned(), mail.into())].into() }),
+        payload: Some(Struct { fields: [(format!("attribute{round}"), value.into())].into() }),
         ..pb::CreateOperationRequest::default()
     }
 }
