@@ -10,6 +10,7 @@ mod fake;
 mod only_ldap;
 mod only_memory;
 mod only_mysql;
+mod only_scim;
 mod only_sql;
 mod overlays;
 mod pages;

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use futures::TryStreamExt;
 use proptest::{
     prelude::any,
     strategy::{Strategy, ValueTree},
@@ -9,7 +10,10 @@ use proptest::{
 };
 use sqlx::{AssertSqlSafe, MySqlPool};
 use tokio::sync::OnceCell;
-use xavyo_connectors::{AccountUpdate, Connector, NewAccount, Secrets, open};
+use xavyo_connectors::{
+    AccountChange, AccountUpdate, ChangeItem, Connector, NewAccount, ReadRequest, Secrets, WATERMARK_EXPIRED,
+    open,
+};
 use xavyo_core::{
     account::{Account, AccountKey},
     change::{Change, Changes},
@@ -327,4 +331,70 @@ async fn a_statement_that_would_touch_two_rows_is_rolled_back_and_a_read_of_them
     let (accounts, proof) = read(table.connector.as_ref(), "t", &["note"]).await;
     assert!(accounts.iter().all(|account| account.attributes.is_empty()), "nothing was written");
     assert!(!proof.complete, "{}", proof.evidence);
+}
+
+/// What the table's own column says is read again from a little before, and what is gone softly says so.
+#[tokio::test]
+async fn what_changed_since_a_watermark_comes_and_nothing_else() {
+    let columns = "note text, deleted_at datetime null,
+                   updated_at datetime(6) not null default now(6) on update now(6)";
+    let table = table(columns, |settings| {
+        settings.updated_at_column = Some("updated_at".into());
+        settings.deleted_column = Some("deleted_at".into());
+    })
+    .await;
+    for uid in ["ada", "bob", "cid"] {
+        table.create(uid, &[]).await.unwrap();
+    }
+    let past = format!("update {} set updated_at = now(6) - interval 1 day where login = 'bob'", table.name);
+    execute(&table.pool, &past).await;
+    let (_, proof) = read(table.connector.as_ref(), "t", &[]).await;
+    let watermark = proof.watermark.unwrap();
+
+    table.connector.delete("t", &named("cid"), None, "").await.unwrap();
+
+    let request = ReadRequest { object_class: "t".into(), attributes: Vec::new() };
+    let items: Vec<ChangeItem> =
+        table.connector.changes(request.clone(), &watermark).try_collect().await.unwrap();
+    let [ChangeItem::Page(page), ChangeItem::Proof(proof)] = items.as_slice() else { panic!("{items:?}") };
+    assert!(proof.complete && proof.watermark.is_some() && proof.count == 2, "{proof:?}");
+    let told: Vec<(&str, bool)> = page
+        .iter()
+        .map(|change| match change {
+            AccountChange::Changed(account) => (account.external_uid.as_str(), true),
+            AccountChange::Gone(key) => (key.external_uid.as_str(), false),
+        })
+        .collect();
+    assert_eq!(told, [("ada", true), ("cid", false)]);
+    let unknown: Result<Vec<ChangeItem>, _> = table.connector.changes(request, "uSN 7").try_collect().await;
+    assert_eq!(unknown.unwrap_err().code, WATERMARK_EXPIRED);
+}
+
+#[tokio::test]
+async fn a_table_says_what_it_can_hold() {
+    let columns =
+        "id bigint auto_increment primary key, login varchar(190) not null unique, age int not null,
+                   labels json, twice int generated always as (age * 2) stored";
+    let table = table_of(columns, "", |settings| {
+        settings.id_column = Some("id".into());
+        settings.json_array_columns = vec!["labels".into()];
+    })
+    .await;
+    let schema = table.connector.describe().await.unwrap().remove(0);
+    assert_eq!(schema.uid_attribute.as_deref(), Some("login"));
+    let told: Vec<(&str, bool, bool, bool)> = schema
+        .attributes
+        .iter()
+        .map(|it| (it.name.as_str(), it.required, it.multi_valued, it.writable_on_update))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("id", false, false, false),
+            ("login", true, false, true),
+            ("age", true, false, true),
+            ("labels", false, true, true),
+            ("twice", false, false, false),
+        ]
+    );
 }

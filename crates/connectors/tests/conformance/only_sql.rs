@@ -1,8 +1,10 @@
 //! What SQL tables alone show: column types, constraints, the tag, the row-count guard.
 
+use futures::TryStreamExt;
 use sqlx::Row;
-use xavyo_connectors::AccountUpdate;
+use xavyo_connectors::{AccountChange, AccountUpdate, ChangeItem, ReadRequest};
 use xavyo_core::{
+    account::AccountKey,
     change::Change,
     connector::{FailureKind, Settings, SqlSettings},
     value::Value,
@@ -202,4 +204,36 @@ async fn a_row_kept_by_another_is_busy_and_nothing_is_written() {
     assert_eq!(failure.kind, FailureKind::Busy, "{failure}");
     transaction.rollback().await.unwrap();
     assert!(target.get(&made.key()).await.is_some());
+}
+
+#[tokio::test]
+async fn what_changed_since_a_watermark_comes_and_nothing_else() {
+    let columns =
+        "note text, gone boolean not null default false, updated_at timestamptz not null default now()";
+    let (target, name) = table_with(columns, |settings| {
+        settings.updated_at_column = Some("updated_at".into());
+        settings.deleted_column = Some("gone".into());
+    })
+    .await;
+    for uid in ["ada", "bob", "cid"] {
+        target.create(uid).await;
+    }
+    execute(&format!("update {name} set updated_at = now() - interval '1 day'")).await;
+    target.update(&named("ada"), set("note", &["x"])).await.unwrap();
+    let (_, proof) = read(target.connector.as_ref(), "t", &[]).await;
+
+    target.connector.delete("t", &named("cid"), None, "").await.unwrap();
+
+    let request = ReadRequest { object_class: "t".into(), attributes: vec!["note".into()] };
+    let changes = target.connector.changes(request, &proof.watermark.unwrap());
+    let items: Vec<ChangeItem> = changes.try_collect().await.unwrap();
+    let [ChangeItem::Page(page), ChangeItem::Proof(_)] = items.as_slice() else { panic!("{items:?}") };
+    let [AccountChange::Changed(ada), AccountChange::Gone(cid)] = page.as_slice() else { panic!("{page:?}") };
+    assert_eq!((ada.external_uid.as_str(), cid.external_uid.as_str()), ("ada", "cid"));
+    let schema = target.connector.describe().await.unwrap().remove(0);
+    assert_eq!(schema.attributes.len(), 4);
+}
+
+fn named(uid: &str) -> AccountKey {
+    AccountKey { external_uid: uid.into(), immutable_id: None }
 }

@@ -3,7 +3,7 @@
 use super::dialect::DIALECT;
 use crate::sql::{
     column::{Column, Kind, Shape},
-    connection::{Connection, Parameter, Row},
+    connection::{Cell, Connection, Parameter, Row},
     failure::{Trouble, refused},
     table::Catalogue,
 };
@@ -12,13 +12,13 @@ use crate::sql::{
 /// names without case and trailing spaces, so that names are compared again, byte by byte.
 const DESCRIBE: &str = "
 select c.column_name, c.data_type, c.column_type, c.is_nullable, c.privileges,
-       exists (
+       if(exists (
          select 1 from information_schema.statistics i
           where i.table_schema = c.table_schema and i.table_name = c.table_name and i.non_unique = 0
           group by i.index_name
-         having count(*) = 1 and max(i.column_name) = c.column_name),
-       c.is_nullable = 'YES' or c.column_default is not null or c.extra like '%auto_increment%',
-       coalesce(c.generation_expression, '') <> '',
+         having count(*) = 1 and max(i.column_name) = c.column_name), 'YES', 'NO'),
+       if(c.is_nullable = 'YES' or c.column_default is not null or c.extra like '%auto_increment%', 'YES', 'NO'),
+       if(coalesce(c.generation_expression, '') <> '', 'YES', 'NO'),
        e.transactions
   from information_schema.columns c
   join information_schema.tables t on t.table_schema = c.table_schema and t.table_name = c.table_name
@@ -98,12 +98,16 @@ fn column(row: &Row) -> Option<Column> {
         shape: Shape::Single,
         type_name: data_type.to_owned(),
         element_type: column_type.to_owned(),
-        nullable: nullable.text() == Some("YES"),
-        optional: optional.count() == 1,
-        generated: generated.count() == 1,
+        nullable: is_yes(nullable),
+        optional: is_yes(optional),
+        generated: is_yes(generated),
         readable: privileges.text().is_some_and(|list| list.split(',').any(|one| one == "select")),
-        unique: unique.count() == 1,
+        unique: is_yes(unique),
     })
+}
+
+fn is_yes(cell: &Cell) -> bool {
+    cell.text() == Some("YES")
 }
 
 /// The kind of a type's values.
