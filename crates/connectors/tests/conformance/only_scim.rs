@@ -71,9 +71,9 @@ fn scim(address: SocketAddr, change: impl FnOnce(&mut ScimSettings)) -> Arc<dyn 
     open(&Settings::Scim(settings), &secrets, &options()).unwrap()
 }
 
-fn page(ids: &[&str], total: usize) -> Option<Told> {
+fn page(ids: &[&str], total: usize) -> Told {
     let users: Vec<Json> = ids.iter().map(|id| json!({"id": id, "userName": format!("u{id}")})).collect();
-    Some((200, String::new(), json!({"totalResults": total, "Resources": users})))
+    (200, String::new(), json!({"totalResults": total, "Resources": users}))
 }
 
 /// Lists of users in the order of the requests, the last one for ever.
@@ -83,7 +83,7 @@ async fn listing(pages: Vec<(&'static [&'static str], usize)>) -> Arc<dyn Connec
         line.contains("/v2/Users?").then_some(())?;
         let (ids, total) = pages[asked.min(pages.len() - 1)];
         asked += 1;
-        page(ids, total)
+        Some(page(ids, total))
     });
     scim(address.await, |_| {})
 }

@@ -130,7 +130,7 @@ async fn a_statement_that_would_touch_two_rows_is_rolled_back_and_a_read_of_them
         "create table {name} (login text, note text); insert into {name} values ('ada'), ('ada'), (null)"
     ))
     .await;
-    let key = xavyo_core::account::AccountKey { external_uid: "ada".into(), immutable_id: None };
+    let key = named("ada");
 
     let updated = target.update(&key, set("note", &["x"])).await;
     let deleted = target.connector.delete("t", &key, None, "").await;
