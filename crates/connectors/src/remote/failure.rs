@@ -52,11 +52,26 @@ fn of_answer(status: &Status, call: Call, redaction: &Redaction) -> TargetFailur
         (Code::AlreadyExists, Call::Create | Call::Update) => FailureKind::AlreadyExists,
         (Code::NotFound, Call::Update | Call::Delete) => FailureKind::NotFound,
         (Code::Aborted, Call::Update | Call::Delete) => FailureKind::PreconditionFailed,
-        (Code::InvalidArgument | Code::FailedPrecondition | Code::PermissionDenied, _)
-        | (Code::OutOfRange | Code::Unimplemented, _)
-        | (Code::AlreadyExists | Code::NotFound | Code::Aborted, _) => FailureKind::Refused,
-        (Code::DeadlineExceeded | Code::Cancelled | Code::Unknown, call)
-        | (Code::Internal | Code::DataLoss | Code::Ok, call) => unclear(call),
+        (
+            Code::InvalidArgument
+            | Code::FailedPrecondition
+            | Code::PermissionDenied
+            | Code::OutOfRange
+            | Code::Unimplemented
+            | Code::AlreadyExists
+            | Code::NotFound
+            | Code::Aborted,
+            _,
+        ) => FailureKind::Refused,
+        (
+            Code::DeadlineExceeded
+            | Code::Cancelled
+            | Code::Unknown
+            | Code::Internal
+            | Code::DataLoss
+            | Code::Ok,
+            call,
+        ) => unclear(call),
     };
     let details = status.get_error_details();
     let reason = details.error_info().map(|info| info.reason.as_str()).filter(|reason| is_code(reason));
