@@ -7,7 +7,6 @@ mod dead_letter;
 mod explain;
 mod guard;
 mod health;
-mod held;
 mod identity;
 mod operation;
 mod pacing;

@@ -1,15 +1,17 @@
 //! The guard, as callers meet it: what it holds, what goes on, what they are told.
 
+mod held;
+
 use xavyo_tests::{World, update_of};
 use xavyo_wire::pb::provisioning::{self as pp, OperationStatus};
 
-pub(super) fn at_most(count: i64) -> pp::GuardLimit {
+fn at_most(count: i64) -> pp::GuardLimit {
     let at_most = pp::AtMost { percent: 0.0, count: 0, floor: count };
     pp::GuardLimit { limit: Some(pp::guard_limit::Limit::AtMost(at_most)) }
 }
 
 /// A connector that lets so many deletes and disables a day pass, and any number of creates and updates.
-pub(super) async fn guarded(world: &World, destructive: i64, four_eyes: bool) -> String {
+async fn guarded(world: &World, destructive: i64, four_eyes: bool) -> String {
     world
         .connector(|request| {
             let guard = request.policies.as_mut().and_then(|policies| policies.guard.as_mut()).unwrap();
@@ -31,14 +33,14 @@ fn operation_of(connector: &str, person: &str, kind: pp::OperationType) -> pp::C
 }
 
 /// A person's account, and the delete of it.
-pub(super) async fn delete_of(world: &World, connector: &str, login: &str) -> String {
+async fn delete_of(world: &World, connector: &str, login: &str) -> String {
     let person = world.person(login, &format!("{login}@x"), "Clerk").await;
     world.account_of(connector, &person).await;
     world.admin.accept(operation_of(connector, &person, pp::OperationType::Delete)).await
 }
 
 /// Deletes of accounts that are there, once so many of them are held.
-pub(super) async fn deletes(world: &World, connector: &str, logins: &[&str], held: i64) -> Vec<String> {
+async fn deletes(world: &World, connector: &str, logins: &[&str], held: i64) -> Vec<String> {
     let mut ids = Vec::new();
     for login in logins {
         ids.push(delete_of(world, connector, login).await);
@@ -48,7 +50,7 @@ pub(super) async fn deletes(world: &World, connector: &str, logins: &[&str], hel
 }
 
 /// Waits until so many operations of the connector are held.
-pub(super) async fn holds(world: &World, connector: &str, held: i64) {
+async fn holds(world: &World, connector: &str, held: i64) {
     let request = || pp::GetQueueStatisticsRequest { connector_id: Some(connector.to_owned()) };
     let reached = async {
         loop {
@@ -62,7 +64,7 @@ pub(super) async fn holds(world: &World, connector: &str, held: i64) {
     tokio::time::timeout(std::time::Duration::from_secs(20), reached).await.expect("the guard holds them");
 }
 
-pub(super) async fn statuses(world: &World, ids: &[String]) -> Vec<OperationStatus> {
+async fn statuses(world: &World, ids: &[String]) -> Vec<OperationStatus> {
     let mut statuses = Vec::new();
     for id in ids {
         statuses.push(world.admin.operation(id).await.unwrap().status());

@@ -6,7 +6,7 @@ use xavyo_sandbox::keys::Claims;
 use xavyo_tests::{Clients, World, refused};
 use xavyo_wire::pb::provisioning::{self as pp, OperationStatus};
 
-use super::guard::{delete_of, deletes, guarded, holds, statuses};
+use super::{delete_of, deletes, guarded, holds, statuses};
 
 async fn groups(by: &Clients, connector: &str) -> Vec<pp::HeldOperationGroup> {
     let request =
