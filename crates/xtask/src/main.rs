@@ -29,7 +29,7 @@ To see it work
                      people in, accounts provisioned, drift found, repaired, and nothing left to find
   dev [--json]       both services on this machine until Ctrl-C, with an admin's token
 
-  bench queue|recon [--json]
+  bench queue|recon|lists [--json]
                      how fast the queue is, as ratios to bare SQL on the same Postgres
 
   conformance [filter] [--connector FILE]

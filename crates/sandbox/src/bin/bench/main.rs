@@ -1,10 +1,12 @@
 //! `xavyo-bench queue [--json]`: how fast the queue is, as ratios to the bare limits of the same Postgres, measured in the
-//! same run. `xavyo-bench recon [--json]`: how fast runs are, against a bare read of the same directory.
+//! same run. `xavyo-bench recon [--json]`: how fast runs are, against a bare read of the same directory. `xavyo-bench lists
+//! [--json]`: how much slower lists and statistics are with millions of operations than with a thousand.
 //!
 //! Each ratio is the median of five pairs that alternate: the limit, then ours. fsync and synchronous_commit are on. Begin
-//! with [`queue`] and [`recon`]; [`limits`] is what a program that did nothing else could reach.
+//! with [`queue`], [`recon`] and [`lists`]; [`limits`] is what a program that did nothing else could reach.
 
 mod limits;
+mod lists;
 mod queue;
 mod recon;
 mod rig;
@@ -34,6 +36,18 @@ enum Bench {
         #[arg(long, default_value_t = 20_000)]
         operations: usize,
     },
+    /// Pages of lists, and statistics, of a long history.
+    Lists {
+        /// Prints the figures as one line of JSON at the end.
+        #[arg(long)]
+        json: bool,
+        /// Reads of each kind; the median is reported.
+        #[arg(long, default_value_t = 100)]
+        pairs: usize,
+        /// Operations that have ended.
+        #[arg(long, default_value_t = 4_900_000)]
+        history: i64,
+    },
     /// Full runs over a directory and over a million accounts.
     Recon {
         /// Prints the figures as one line of JSON at the end.
@@ -56,6 +70,11 @@ async fn main() -> Result<()> {
     let (json, ratios) = match Arguments::parse().bench {
         Bench::Queue { json, pairs, operations } => {
             let figures = queue::measure(pairs.max(1), operations.max(1_000)).await?;
+            figures.print();
+            (json, figures.ratios())
+        }
+        Bench::Lists { json, pairs, history } => {
+            let figures = lists::measure(pairs.max(1), history.max(49_000)).await?;
             figures.print();
             (json, figures.ratios())
         }
