@@ -1,8 +1,9 @@
 //! The connectors of the field: careful about nothing but retries, so that everything is tried soon and again.
 
 use xavyo_wire::pb::provisioning::{
-    AllowedActions, AttributeRule, ConnectorMode, CorrelationPolicy, CorrelationRule, CreateConnectorRequest,
-    GuardLimit, GuardPolicy, NoLimit, ObjectType, Policies, RetryPolicy, guard_limit::Limit,
+    AllowedActions, AttributeRule, ConflictOutcome, ConflictPolicy, ConnectorMode, CorrelationPolicy,
+    CorrelationRule, CreateConnectorRequest, GuardLimit, GuardPolicy, NoLimit, ObjectType, Policies,
+    RetryPolicy, conflict_policy::Decision, guard_limit::Limit,
 };
 
 use super::{Kind, Target};
@@ -25,10 +26,16 @@ pub fn request(target: &Target, max_concurrency: i32) -> CreateConnectorRequest 
             max_concurrency,
             call_timeout_seconds: CALL_SECONDS,
             skip_first_run: true,
+            // Every update is written, in its order: merged ones would leave little to check.
+            conflict_policies: [("concurrent_update".to_owned(), followed())].into(),
             ..Policies::default()
         }),
         request_id: None,
     }
+}
+
+fn followed() -> ConflictPolicy {
+    ConflictPolicy { decision: Some(Decision::Outcome(ConflictOutcome::Applied.into())) }
 }
 
 fn object_type(kind: Kind) -> ObjectType {
