@@ -46,6 +46,7 @@ impl MariadbTable {
             id_column: Some("id".to_owned()),
             version_column: Some("version".to_owned()),
             disabled_column: Some("blocked".to_owned()),
+            updated_at_column: Some("updated_at".to_owned()),
             json_array_columns: vec!["groups".to_owned()],
             ..SqlSettings::default()
         }
@@ -68,7 +69,8 @@ impl Kind for MariadbTable {
                `Display Name` varchar(1000),
                `groups` json,
                blocked boolean not null default false,
-               version bigint not null default 1
+               version bigint not null default 1,
+               updated_at datetime(6) not null default now(6)
              ) character set utf8mb4 collate utf8mb4_general_ci",
             table.replace('`', "``"),
         );

@@ -42,6 +42,7 @@ impl PostgresTable {
             uid_column: "login".to_owned(),
             id_column: Some("id".to_owned()),
             disabled_column: Some("blocked".to_owned()),
+            updated_at_column: Some("updated_at".to_owned()),
             ..SqlSettings::default()
         }
     }
@@ -62,7 +63,8 @@ impl Kind for PostgresTable {
                login text not null unique,
                \"Display Name\" text,
                groups text[],
-               blocked boolean not null default false
+               blocked boolean not null default false,
+               updated_at timestamptz not null default now()
              )",
             quoted(&table),
         );

@@ -47,6 +47,7 @@ impl Kind for Statements {
                 id_column: Some("id".into()),
                 version_column: Some("revision".into()),
                 disabled_column: Some("blocked".into()),
+                updated_at_column: None,
                 statements: Some(statements(&name)),
                 json_array_columns: match self {
                     Self::Postgres(_) => Vec::new(),

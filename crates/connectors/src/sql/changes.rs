@@ -10,7 +10,10 @@ use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use xavyo_core::connector::{FailureKind, TargetFailure};
+use xavyo_core::{
+    connector::{FailureKind, TargetFailure},
+    value::Value,
+};
 
 use super::{
     column::Column,
@@ -80,12 +83,11 @@ impl<'a> Changes<'a> {
         let missing = || refused(NOT_OFFERED, "no updated_at_column is set: it cannot say what changed");
         let updated_at: &Column = table.updated_at.as_ref().ok_or_else(missing)?;
         table.attributes(&request.attributes)?;
-        let since = table.dialect.sought(updated_at, &updated_at.kind.parse(since)).ok_or_else(|| {
-            TargetFailure::new(
-                FailureKind::Refused,
-                WATERMARK_EXPIRED,
-                "the watermark is none of this table's",
-            )
+        // Text that is no time stays text.
+        let at = Some(updated_at.kind.parse(since)).filter(|at| matches!(at, Value::Timestamp(_)));
+        let since = at.and_then(|at| table.dialect.sought(updated_at, &at)).ok_or_else(|| {
+            let message = "the watermark is none of this table's";
+            TargetFailure::new(FailureKind::Refused, WATERMARK_EXPIRED, message)
         })?;
         let open = async {
             connection.command(table.dialect.snapshot()).await?;
