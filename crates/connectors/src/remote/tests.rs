@@ -46,12 +46,14 @@ fn account(uid: &str) -> pb::Account {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "an item of a script, which may be an error")]
 fn page(uids: &[&str]) -> Result<pb::ReadAccountsResponse, Status> {
     let accounts = uids.iter().map(|uid| account(uid)).collect();
     let item = pb::read_accounts_response::Item::Page(pb::AccountPage { accounts });
     Ok(pb::ReadAccountsResponse { item: Some(item) })
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "an item of a script, which may be an error")]
 fn completeness(count: i64) -> Result<pb::ReadAccountsResponse, Status> {
     let said =
         pb::Completeness { complete: true, evidence: "to the end".to_owned(), count, ..Default::default() };

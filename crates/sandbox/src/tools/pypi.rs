@@ -76,7 +76,8 @@ pub fn install(requirements: &Path) -> Result<Python> {
 
 fn digest(content: &[u8]) -> String {
     let hash = Sha256::digest(content);
-    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let first = hash.as_slice().first_chunk().expect("a hash has 32 bytes");
+    format!("{:016x}", u64::from_be_bytes(*first))
 }
 
 /// Makes the files of a folder executable: wheels do not say which are.
