@@ -297,6 +297,6 @@ fn engine(database: &Database, clock: &Clock, nudge: &Nudge) -> Engine {
     let worker = WorkerId(clock.new_id());
     let pacing = Pacing::shared(database, worker);
     let targets = Targets::new(database.clone(), vault, Programs::default(), options).paced_by(pacing);
-    let limits = Limits { pairs: 4, lanes_per_claim: 100, poll: std::time::Duration::from_millis(1) };
+    let limits = Limits { pairs: 4, lanes_per_claim: 100, poll: Duration::from_millis(1) };
     Engine::new(worker, database.clone(), clock.clone(), targets, nudge.clone(), limits)
 }
