@@ -66,6 +66,7 @@ impl Database {
     }
 
     /// The same database over one connection of its own: for what may not wait behind everything else.
+    #[must_use]
     pub fn apart(&self) -> Self {
         let options = PgConnectOptions::clone(&self.pool.connect_options());
         let one = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_WITHIN);
