@@ -35,7 +35,8 @@ pub async fn bad_credentials_are_told_from_everything_else(target: &Target) -> R
         Settings::Sql(settings) => settings.username = "nobody".into(),
         Settings::Ldap(_) | Settings::Scim(_) | Settings::Remote(_) => {}
     }
-    let wrong = ["bind_password", "password", "bearer_token", "client_secret"].map(|field| (field, "wrong-Pa55word"));
+    let wrong =
+        ["bind_password", "password", "bearer_token", "client_secret"].map(|field| (field, "wrong-Pa55word"));
     // What else there is, a certificate's key say, stays good.
     let mut secrets = target.place.secrets.clone();
     secrets.0.extend(Secrets::from_iter(wrong).0);
