@@ -89,6 +89,7 @@ impl Targets {
     }
 
     /// Calls are paced together with those of other processes.
+    #[must_use]
     pub fn paced_by(self, pacing: Pacing) -> Self {
         Self { pacing, ..self }
     }

@@ -89,7 +89,6 @@ impl<'a> Decided<'a> {
             return Ok(settlement);
         }
         match (command.outcome, self.a.take()) {
-            (ConflictOutcome::Applied, _) => {}
             (ConflictOutcome::Rejected, _) => {
                 let with = self.conflict.operation_id_a;
                 settlement.cancel(&self.b, cause(format!("rejected for {with}")))?;
@@ -104,8 +103,9 @@ impl<'a> Decided<'a> {
                 self.b.payload = change::joined(&a.payload, &self.b.payload);
                 settlement.change(&self.b);
             }
-            // Not possible: what is gone stands.
-            (ConflictOutcome::Superseded | ConflictOutcome::Merged, None) => {}
+            // What is gone stands, too.
+            (ConflictOutcome::Applied, _) | (ConflictOutcome::Superseded | ConflictOutcome::Merged, None) => {
+            }
         }
         Ok(settlement)
     }

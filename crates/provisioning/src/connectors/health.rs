@@ -67,7 +67,7 @@ impl Connectors {
         let (destructive, constructive) = guard_usage(&mut tx, tenant, &connector, now).await?;
         db::commit(tx).await?;
         let state = state(&connector, &condition, now);
-        Ok(Health { state, connector, condition, queue, destructive, constructive })
+        Ok(Health { connector, state, condition, queue, destructive, constructive })
     }
 }
 

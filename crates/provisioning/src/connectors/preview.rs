@@ -74,17 +74,14 @@ impl Connectors {
         };
         drop(tx);
         let programs = self.targets.programs();
-        let program = match command.object_type {
-            Some(object_type) => {
-                let compiled = programs.run(move || Program::compile(&object_type)).await?;
-                compiled.map_err(|error| error.under("object_type"))?
-            }
-            None => {
-                let rules = programs.of(tenant, &connector).await?;
-                let program = rules.program(&command.object_class, &command.intent);
-                let expected = "one of the connector's object types, with its intent";
-                Program::clone(program.ok_or_else(|| Error::invalid("object_class", expected))?)
-            }
+        let program = if let Some(object_type) = command.object_type {
+            let compiled = programs.run(move || Program::compile(&object_type)).await?;
+            compiled.map_err(|error| error.under("object_type"))?
+        } else {
+            let rules = programs.of(tenant, &connector).await?;
+            let program = rules.program(&command.object_class, &command.intent);
+            let expected = "one of the connector's object types, with its intent";
+            Program::clone(program.ok_or_else(|| Error::invalid("object_class", expected))?)
         };
         programs.run(move || preview(&program, &identity, &references)).await
     }

@@ -16,6 +16,9 @@ use crate::{
     store::link::{self, AccountName},
 };
 
+/// The place of a command, its identity and the account that it names.
+type Named = (usize, IdentityId, AccountName);
+
 /// The places of those commands whose account is known to be another identity's. Who names no identity means the account
 /// itself, whosever it is.
 pub(super) async fn anothers(
@@ -24,7 +27,7 @@ pub(super) async fn anothers(
     connectors: &HashMap<ConnectorId, Connector>,
     commands: &[CreateOperation],
 ) -> Result<HashSet<usize>> {
-    let mut named: BTreeMap<(ConnectorId, &str), Vec<(usize, IdentityId, AccountName)>> = BTreeMap::new();
+    let mut named: BTreeMap<(ConnectorId, &str), Vec<Named>> = BTreeMap::new();
     for (place, command) in commands.iter().enumerate() {
         let (Some(identity), Some(uid)) = (command.identity_id, &command.target_uid) else { continue };
         let Some(connector) = connectors.get(&command.connector_id) else { continue };
@@ -48,7 +51,7 @@ pub(super) async fn anothers(
 fn is_of(connector: &Connector, link: &Link, name: &AccountName) -> bool {
     match (&link.account.immutable_id, &name.immutable_id) {
         (Some(one), Some(other)) => one == other,
-        (Some(_), None) | (None, Some(_)) | (None, None) => {
+        (Some(_) | None, None) | (None, Some(_)) => {
             uid_key(&connector.settings, &link.account.external_uid) == name.uid_key
         }
     }

@@ -1,6 +1,6 @@
 //! The lane of an operation: found by any name of its account, or made.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
 
 use sqlx::PgConnection;
 use xavyo_core::{
@@ -67,9 +67,9 @@ pub(super) async fn lanes_of(
             id
         });
         for alias in aliases {
-            if !known.contains_key(&alias) {
-                named.insert(alias.clone(), lane);
-                known.insert(alias, lane);
+            if let Entry::Vacant(free) = known.entry(alias) {
+                named.insert(free.key().clone(), lane);
+                free.insert(lane);
             }
         }
         of.push(lane);

@@ -52,7 +52,7 @@ pub(super) fn list_to_pb(
     }
 }
 
-pub(super) fn retried_to_pb(retried: Retried) -> pb::BatchRetryOperationsResponse {
+pub(super) fn retried_to_pb(retried: &Retried) -> pb::BatchRetryOperationsResponse {
     pb::BatchRetryOperationsResponse {
         retried: retried.retried,
         skipped: retried.skipped,

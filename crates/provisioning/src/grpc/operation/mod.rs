@@ -183,7 +183,7 @@ impl pb::operation_service_server::OperationService for OperationServer {
         let caller = Caller::of(&request).map_err(status)?;
         let command = dead_letter::retry_of_pb(request.into_inner()).map_err(status)?;
         let retried = self.operations.batch_retry(&caller, &command).await.map_err(status)?;
-        Ok(Response::new(dead_letter::retried_to_pb(retried)))
+        Ok(Response::new(dead_letter::retried_to_pb(&retried)))
     }
 
     async fn list_held_operations(

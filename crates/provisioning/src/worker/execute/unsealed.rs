@@ -33,7 +33,7 @@ impl Attempt<'_> {
         let sealer = self.sealer().await?;
         let opened = changes.into_iter().map(|(name, change)| {
             let opened = change.try_map(|value| sealer.open(&name, value));
-            opened.map(|change| (name, change)).map_err(unreadable)
+            opened.map(|change| (name, change)).map_err(|error| unreadable(&error))
         });
         opened.collect()
     }
@@ -45,7 +45,7 @@ impl Attempt<'_> {
             let sealer = self.sealer().await?;
             for (name, values) in &mut opened {
                 let all = values.iter().map(|value| sealer.open(name, value));
-                *values = all.collect::<Result<_, Error>>().map_err(unreadable)?;
+                *values = all.collect::<Result<_, Error>>().map_err(|error| unreadable(&error))?;
             }
         }
         match self.target.connector.policies.initial_password {
@@ -64,12 +64,13 @@ impl Attempt<'_> {
     }
 
     async fn sealer(&self) -> Result<&Sealer, Stop> {
-        self.target.sealer.get().await.map_err(|error| match error.kind() {
+        self.target.sealer.get().await.map_err(|error| {
             // Nothing was sent: the database, not the target, keeps it waiting.
-            Kind::Unavailable | Kind::Aborted | Kind::DeadlineExceeded => {
+            if matches!(error.kind(), Kind::Unavailable | Kind::Aborted | Kind::DeadlineExceeded) {
                 failed(TargetFailure::new(FailureKind::Busy, error.reason.name(), error.to_string()))
+            } else {
+                unreadable(&error)
             }
-            _ => unreadable(error),
         })
     }
 }
@@ -98,8 +99,8 @@ pub(super) fn silenced(failure: TargetFailure, hidden: &[String]) -> TargetFailu
 }
 
 /// Fails closed: it is never written as it stands.
-fn unreadable(error: Error) -> Stop {
-    tracing::error!(error = xavyo_runtime::lifecycle::with_sources(&error), "a sealed value does not open");
+fn unreadable(error: &Error) -> Stop {
+    tracing::error!(error = xavyo_runtime::lifecycle::with_sources(error), "a sealed value does not open");
     refused("SEALED_VALUE_UNREADABLE", "a sealed value does not open: the log of the process says why")
 }
 

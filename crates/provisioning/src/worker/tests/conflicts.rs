@@ -126,8 +126,8 @@ async fn conflicts_arise_within_a_batch_and_are_counted_q13() {
     let made =
         bench.operations.create_batch(&bench.caller, vec![of("1"), of("2"), of("3")], None).await.unwrap();
     let statuses: Vec<_> = made.iter().map(|one| one.status).collect();
-    use OperationStatus::{Cancelled, Pending};
-    assert_eq!(statuses, [Cancelled, Cancelled, Pending]);
+    let (cancelled, pending) = (OperationStatus::Cancelled, OperationStatus::Pending);
+    assert_eq!(statuses, [cancelled, cancelled, pending]);
     let statistics = bench.operations.statistics(&bench.caller, None).await.unwrap();
     assert_eq!((statistics.pending, statistics.cancelled), (1, 2));
 }
