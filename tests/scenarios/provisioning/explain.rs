@@ -21,8 +21,8 @@ async fn explain(
     world.as_role("auditor").accounts.explain_account(request).await.map(tonic::Response::into_inner)
 }
 
-fn uid(uid: &str) -> Option<Key> {
-    Some(Key::ExternalUid(uid.to_owned()))
+fn uid(uid: &str) -> Key {
+    Key::ExternalUid(uid.to_owned())
 }
 
 #[tokio::test]
@@ -37,7 +37,7 @@ async fn a_difference_is_explained_by_its_rule_its_values_and_who_wrote_it() {
     };
     let written = world.admin.accept(request).await;
     world.admin.ended(&written).await;
-    for key in [Some(Key::IdentityId(ann)), uid("ann")] {
+    for key in [Some(Key::IdentityId(ann)), Some(uid("ann"))] {
         let explained = explain(&world, &connector, key).await.unwrap();
         assert_eq!(explained.expectation(), pp::Expectation::ShouldHave);
         assert_eq!(explained.expected_state(), AccountState::Enabled);
@@ -61,7 +61,7 @@ async fn what_waits_for_an_account_is_named_with_its_reason() {
     let dead = world.admin.accept(update_of(&connector, "ann", "1@x")).await;
     world.admin.reaches(&dead, pp::OperationStatus::DeadLetter).await;
     let behind = world.admin.accept(update_of(&connector, "ann", "2@x")).await;
-    let explained = explain(&world, &connector, uid("ann")).await.unwrap();
+    let explained = explain(&world, &connector, Some(uid("ann"))).await.unwrap();
     let ids: Vec<_> = explained.operations.iter().map(|operation| operation.id.as_str()).collect();
     assert_eq!(ids, [dead.as_str(), behind.as_str()]);
     assert_eq!(explained.operations[1].waits_for[0].kind(), pp::WaitKind::BlockedBy);
@@ -95,9 +95,12 @@ async fn who_has_no_account_is_told_so_and_nobody_is_not_found() {
     let explained = explain(&world, &connector, Some(Key::IdentityId(ann))).await.unwrap();
     assert!(explained.account.is_none() && explained.link.is_none());
     assert_eq!(explained.statements[1], "It has no account.");
-    for key in [uid("nobody"), Some(Key::IdentityId(world.tenant.to_string()))] {
+    for key in [Some(uid("nobody")), Some(Key::IdentityId(world.tenant.to_string()))] {
         assert_eq!(refused(explain(&world, &connector, key).await).code, Code::NotFound);
     }
     assert_eq!(refused(explain(&world, &connector, None).await).fields, ["key"]);
-    assert_eq!(refused(explain(&world, &world.tenant.to_string(), uid("ann")).await).code, Code::NotFound);
+    assert_eq!(
+        refused(explain(&world, &world.tenant.to_string(), Some(uid("ann"))).await).code,
+        Code::NotFound
+    );
 }

@@ -24,8 +24,8 @@ fn of(connector: &str, subject: Subject) -> pp::PreviewMappingRequest {
 /// The memory connector's object type with these expressions for mail and title.
 fn rules(mail: &str, title: &str) -> pp::ObjectType {
     let mut kind = memory_connector().object_types.remove(0);
-    kind.mapping[0].expression = mail.to_owned();
-    kind.mapping[1].expression = title.to_owned();
+    mail.clone_into(&mut kind.mapping[0].expression);
+    title.clone_into(&mut kind.mapping[1].expression);
     kind
 }
 

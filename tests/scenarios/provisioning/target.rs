@@ -126,10 +126,8 @@ async fn a_connector_of_ones_own_that_nobody_serves_fails_its_check() {
     let world = World::new().await;
     let remote = pp::RemoteSettings { url: "https://127.0.0.1:1".to_owned(), ..Default::default() };
     let kind = Some(pp::connector_settings::Kind::Remote(remote));
-    let request = pp::CreateConnectorRequest {
-        settings: Some(pp::ConnectorSettings { kind }),
-        ..memory_connector()
-    };
+    let request =
+        pp::CreateConnectorRequest { settings: Some(pp::ConnectorSettings { kind }), ..memory_connector() };
     assert!(!checks(&world, request).await);
 }
 

@@ -43,7 +43,7 @@ async fn an_ignored_finding_is_counted_apart_until_it_is_undone() {
     assert_eq!(ignored.resolution_status(), pr::ResolutionStatus::Ignored);
     assert_eq!(ignored.resolution_notes.as_deref(), Some("a contractor's"));
     assert_eq!((decision.external_uid.as_deref(), decision.until), (Some("stray"), None));
-    assert_eq!(ignores(&world, &connector).await, [decision.clone()]);
+    assert_eq!(ignores(&world, &connector).await, std::slice::from_ref(&decision));
     // The dry run's open row is of the same finding.
     let of_dry = orphan(world.admin.discrepancies_of(&dry.id).await).unwrap();
     assert_eq!(of_dry.resolution_status(), pr::ResolutionStatus::Ignored);
@@ -68,7 +68,7 @@ async fn an_ignore_whose_time_is_over_hides_nothing() {
     world.stray(&connector, "stray", "stray@x", "ghost").await;
     let run = world.full_run(&connector, false).await;
     let found = world.admin.discrepancies_of(&run.id).await.remove(0);
-    let soon = SystemTime::now() + Duration::from_millis(300);
+    let soon = SystemTime::from(xavyo_runtime::Clock::system().now()) + Duration::from_millis(300);
     let until = soon.duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let request = pr::IgnoreDiscrepancyRequest {
         until: Some(Timestamp {

@@ -266,7 +266,8 @@ async fn an_orphan_is_disabled_and_stays_one() {
     let all = found(&world, &table.connector).await;
     let result = remediate(&world, of_type(&all, Type::Orphan), Action::Update).await;
     assert!(result.success, "{result:?}");
-    let enabled: bool = sqlx::query_scalar("select enabled from account").fetch_one(&table.pool).await.unwrap();
+    let enabled: bool =
+        sqlx::query_scalar("select enabled from account").fetch_one(&table.pool).await.unwrap();
     assert!(!enabled);
     assert_eq!(of_type(&found(&world, &table.connector).await, Type::Orphan).external_uid(), "stray");
 }

@@ -8,9 +8,9 @@ use xavyo_wire::pb::{common, provisioning as pp, reconciliation as pr};
 use common::{DiscrepancyType as Type, RemediationAction as Action, RemediationDirection as Direction};
 use pr::{PauseReason, ReconciliationRunStatus as Status, ResolutionStatus as Resolution};
 
-fn at_most(count: i64) -> Option<pp::GuardLimit> {
+fn at_most(count: i64) -> pp::GuardLimit {
     let limit = pp::guard_limit::Limit::AtMost(pp::AtMost { percent: 100.0, count, floor: count });
-    Some(pp::GuardLimit { limit: Some(limit) })
+    pp::GuardLimit { limit: Some(limit) }
 }
 
 /// A connector that makes missing accounts and disables orphans by itself, so many a day.
@@ -22,8 +22,11 @@ async fn acting(world: &World, most: i64, four_eyes: bool) -> String {
     let connector = world
         .connector(|request| {
             let policies = request.policies.as_mut().unwrap();
-            policies.guard =
-                Some(pp::GuardPolicy { destructive: at_most(most), constructive: at_most(most), four_eyes });
+            policies.guard = Some(pp::GuardPolicy {
+                destructive: Some(at_most(most)),
+                constructive: Some(at_most(most)),
+                four_eyes,
+            });
             policies.remediation.insert("missing".to_owned(), policy(Action::Create));
             policies.remediation.insert("orphan".to_owned(), policy(Action::Update));
         })

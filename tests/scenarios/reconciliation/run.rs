@@ -156,7 +156,7 @@ async fn findings_are_superseded_or_gone_and_the_report_says_how_many() {
     let trend = report.trend.unwrap();
     assert_eq!((trend.new, trend.persisting, trend.gone), (1, 1, 1));
     let older = world.admin.discrepancies_of(&first.id).await;
-    let notes: Vec<&str> = older.iter().map(|row| row.resolution_notes()).collect();
+    let notes: Vec<&str> = older.iter().map(pr::Discrepancy::resolution_notes).collect();
     assert!(notes.contains(&"superseded") && notes.contains(&"no longer present"), "{notes:?}");
     let superseded = older.iter().find(|row| row.superseded_by_id.is_some()).unwrap();
     let again = world.admin.discrepancies_of(&second.id).await;
@@ -182,7 +182,10 @@ async fn a_delta_that_cannot_be_one_is_a_full_run_and_says_why() {
     let connector = world.connector(|_| {}).await;
     let request = pr::StartRunRequest { mode: pr::ReconciliationMode::Delta.into(), ..full(&connector) };
     let run = world.admin.runs.clone().start_run(request).await.unwrap().into_inner().run.unwrap();
-    assert_eq!((run.mode(), run.requested_mode()), (pr::ReconciliationMode::Full, pr::ReconciliationMode::Delta));
+    assert_eq!(
+        (run.mode(), run.requested_mode()),
+        (pr::ReconciliationMode::Full, pr::ReconciliationMode::Delta)
+    );
     assert_eq!(run.mode_note(), "the target does not report changes");
     world.admin.run_ended(&run.id).await;
 }

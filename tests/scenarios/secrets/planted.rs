@@ -19,8 +19,8 @@ fn ldap(host: &str) -> pp::ConnectorSettings {
     pp::ConnectorSettings { kind: Some(pp::connector_settings::Kind::Ldap(ldap)) }
 }
 
-fn password() -> Option<pp::ConnectorSecrets> {
-    Some(pp::ConnectorSecrets { bind_password: Some(CANARY.to_owned()), ..pp::ConnectorSecrets::default() })
+fn password() -> pp::ConnectorSecrets {
+    pp::ConnectorSecrets { bind_password: Some(CANARY.to_owned()), ..pp::ConnectorSecrets::default() }
 }
 
 /// A directory that nobody serves, reached with the canary as its password.
@@ -28,7 +28,7 @@ async fn unreachable(world: &World) -> String {
     world
         .connector(|request| {
             request.settings = Some(ldap("127.0.0.1"));
-            request.secrets = password();
+            request.secrets = Some(password());
         })
         .await
 }
@@ -76,7 +76,7 @@ async fn a_secret_does_not_follow_its_connector_to_another_host_by_itself() {
         (refusal.reason.as_str(), refusal.fields),
         ("INVALID_FIELD", vec!["secrets.bind_password".to_owned()])
     );
-    let accepted = connectors.update_connector(moved(password())).await.unwrap().into_inner();
+    let accepted = connectors.update_connector(moved(Some(password()))).await.unwrap().into_inner();
     assert!(format!("{accepted:?}").contains("127.0.0.2"), "{accepted:?}");
 }
 
@@ -84,7 +84,7 @@ async fn a_secret_does_not_follow_its_connector_to_another_host_by_itself() {
 async fn a_secret_that_is_refused_is_not_quoted_s3() {
     let world = World::new().await;
     let mut request = memory_connector();
-    request.secrets = password();
+    request.secrets = Some(password());
     let answer = world.admin.connectors.clone().create_connector(request).await;
     assert_eq!(betrayed_by(&format!("{answer:?}")), None);
     assert_eq!(refused(answer).fields, ["secrets.bind_password"]);

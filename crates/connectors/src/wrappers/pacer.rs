@@ -422,21 +422,21 @@ mod tests {
         (Arc::new(Pacer::new(told.clone())), told)
     }
 
-    fn grant(places: u32, seconds: u64) -> Option<Grant> {
-        Some(Grant { places, until: Instant::now() + Duration::from_secs(seconds), rate: None })
+    fn grant(places: u32, seconds: u64) -> Grant {
+        Grant { places, until: Instant::now() + Duration::from_secs(seconds), rate: None }
     }
 
     /// Ten a second.
-    fn rated(moments: Option<(Instant, u32)>) -> Option<Grant> {
+    fn rated(moments: Option<(Instant, u32)>) -> Grant {
         let interval = Duration::from_millis(100);
         let moments = moments.map(|(first, count)| Moments { first, count, interval });
-        Some(Grant { rate: Some(Rate { per_second: 10.0, moments }), ..grant(9, 10)? })
+        Grant { rate: Some(Rate { per_second: 10.0, moments }), ..grant(9, 10) }
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_place_is_taken_after_the_grant_or_where_there_is_none_q11() {
         let start = Instant::now();
-        let (pacer, told) = told(vec![grant(1, 1), None, grant(0, 9), grant(1, 9)]);
+        let (pacer, told) = told(vec![Some(grant(1, 1)), None, Some(grant(0, 9)), Some(grant(1, 9))]);
         drop(pacer.place().await);
         time::advance(Duration::from_secs(1)).await;
         drop(pacer.place().await);
@@ -446,7 +446,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_call_begins_in_a_place_after_the_grant_q11() {
-        let (pacer, told) = told(vec![grant(1, 1), grant(1, 9)]);
+        let (pacer, told) = told(vec![Some(grant(1, 1)), Some(grant(1, 9))]);
         let _place = pacer.place().await;
         time::advance(Duration::from_secs(1)).await;
         pacer.moment().await;
@@ -456,7 +456,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_has_a_place_does_not_wait_for_those_in_line() {
-        let (pacer, _) = told(vec![grant(1, 9)]);
+        let (pacer, _) = told(vec![Some(grant(1, 9))]);
         let place = pacer.place().await;
         let next = {
             let pacer = pacer.clone();
@@ -472,7 +472,8 @@ mod tests {
     async fn a_moment_that_was_missed_is_lost_q11() {
         let start = Instant::now();
         let late = start + Duration::from_secs(3);
-        let (pacer, _) = told(vec![rated(None), rated(Some((start, 5))), rated(Some((late, 1)))]);
+        let (pacer, _) =
+            told(vec![Some(rated(None)), Some(rated(Some((start, 5)))), Some(rated(Some((late, 1))))]);
         assert_eq!(pacer.ahead().await, 10);
         time::advance(Duration::from_millis(100)).await;
         pacer.moment().await;
@@ -485,7 +486,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_renewal_asks_for_no_moment_and_keeps_those_that_are_left() {
-        let (pacer, told) = told(vec![rated(Some((Instant::now(), 5))), rated(None)]);
+        let (pacer, told) = told(vec![Some(rated(Some((Instant::now(), 5)))), Some(rated(None))]);
         pacer.moment().await;
         pacer.renew().await;
         assert!(!told.needs.lock().unwrap()[1].lacks_moments);
@@ -495,7 +496,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_lets_go_only_while_no_place_is_taken() {
-        let (pacer, _) = told(vec![grant(1, 9)]);
+        let (pacer, _) = told(vec![Some(grant(1, 9))]);
         let place = pacer.place().await;
         assert!(!pacer.let_go().await);
         assert_eq!(pacer.ahead().await, UNLIMITED, "the place is ours, though it is taken");

@@ -322,7 +322,7 @@ mod tests {
         let arrival = come(new(OperationType::Update, &payload), std::slice::from_ref(&delete));
         assert!(arrival.is_rejected() && arrival.fates.is_empty());
         let stuck = Operation { status: OperationStatus::Failed, ..delete };
-        let arrival = come(new(OperationType::Update, &payload), &[stuck.clone()]);
+        let arrival = come(new(OperationType::Update, &payload), std::slice::from_ref(&stuck));
         assert_eq!((outcome(&arrival), arrival.fates[&stuck.id]), (None, Fate::Passed));
     }
 

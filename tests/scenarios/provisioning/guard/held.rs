@@ -14,24 +14,24 @@ async fn groups(by: &Clients, connector: &str) -> Vec<pp::HeldOperationGroup> {
     by.operations.clone().list_held_operations(request).await.unwrap().into_inner().groups
 }
 
-fn key(group: &pp::HeldOperationGroup) -> Option<pp::HeldGroupKey> {
-    Some(pp::HeldGroupKey {
+fn key(group: &pp::HeldOperationGroup) -> pp::HeldGroupKey {
+    pp::HeldGroupKey {
         connector_id: group.connector_id.clone(),
         cause_kind: group.cause_kind,
         cause_id: group.cause_id.clone(),
-    })
+    }
 }
 
 fn release(group: &pp::HeldOperationGroup) -> pp::ReleaseHeldOperationsRequest {
     pp::ReleaseHeldOperationsRequest {
-        group: key(group),
+        group: Some(key(group)),
         digest: group.digest.clone(),
         reason: Some("the department is gone".to_owned()),
     }
 }
 
 fn cancel(group: &pp::HeldOperationGroup) -> pp::CancelHeldOperationsRequest {
-    pp::CancelHeldOperationsRequest { group: key(group), digest: group.digest.clone(), reason: None }
+    pp::CancelHeldOperationsRequest { group: Some(key(group)), digest: group.digest.clone(), reason: None }
 }
 
 #[tokio::test]

@@ -145,11 +145,11 @@ mod tests {
             ("statements.create", |_, it| it.create = Some("insert into p values (:uid, :nickname)".into())),
             ("statements.create", |_, it| it.create = Some("insert into p values (:uid, :id)".into())),
             ("statements.update", |_, it| {
-                it.update = Some("update p set mail = :mail where login = :uid".into())
+                it.update = Some("update p set mail = :mail where login = :uid".into());
             }),
             ("statements.update", |_, it| it.update = Some("update p set mail = :mail; drop table p".into())),
             ("statements.delete", |_, it| {
-                it.delete = Some("delete from p where id = :id and v = :version".into())
+                it.delete = Some("delete from p where id = :id and v = :version".into());
             }),
             ("statements.delete", |_, it| it.delete = Some("delete from p where id = $1".into())),
             ("statements.enable", |_, it| it.disable = None),

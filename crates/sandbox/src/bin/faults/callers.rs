@@ -19,7 +19,7 @@ use xavyo_wire::pb::provisioning::CreateOperationRequest;
 use crate::{finding::Finding, workers::steps};
 
 /// Where nothing is to be lost on the way, only the answer counts.
-const PATIENT: Patience = Patience { call: Duration::from_secs(60), tries: 1 };
+const PATIENT: Patience = Patience { call: Duration::from_mins(1), tries: 1 };
 
 /// Two hundred operations on five accounts, by three replicas, over a slow target and one that fails now and then.
 pub async fn few_accounts(seed: u64) -> Result<Finding> {

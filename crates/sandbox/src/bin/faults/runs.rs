@@ -49,7 +49,8 @@ pub async fn killed_while_remediating(seed: u64) -> Result<Finding> {
     let points = points(|point| point.starts_with("remediation."))?;
     let mut reached = 0;
     for (number, point) in points.iter().enumerate() {
-        let wrong = if (seed % 2 == 0) == (number % 2 == 0) { Wrong::Value } else { Wrong::NoAccount };
+        let wrong =
+            if seed.is_multiple_of(2) == number.is_multiple_of(2) { Wrong::Value } else { Wrong::NoAccount };
         let (discrepancy, login) = drifted.go_wrong(wrong, number).await?;
         let before = drifted.writes(&login).await?.len();
         if !drifted.remediation_killed_at(point, &discrepancy, wrong).await? {
