@@ -21,7 +21,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -59,6 +59,8 @@ pub struct Memory {
     generator: Generator,
     faults: Arc<Faults>,
     latency: Duration,
+    /// How long a call may take: a write that waited longer for its turn is not made.
+    limit: Duration,
     store: OnceLock<Arc<Store>>,
 }
 
@@ -91,6 +93,7 @@ impl Memory {
             generator: Generator { count: number("generate", settings.generate)?, seed: settings.seed },
             faults: Arc::new(Faults::new(&settings.faults)),
             latency: Duration::from_millis(number("latency_ms", settings.latency_ms)?),
+            limit: options.call_timeout,
             store: OnceLock::new(),
         })
     }
@@ -127,7 +130,8 @@ impl Memory {
     }
 
     async fn write(&self, write: Write) -> Result<Arc<Entry>, TargetFailure> {
-        self.on_store(move |store, faults| store.write(&write, faults)).await
+        let deadline = Instant::now() + self.limit;
+        self.on_store(move |store, faults| store.write(&write, faults, deadline)).await
     }
 
     async fn look<T: Send + 'static>(

@@ -5,6 +5,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock, Mutex, PoisonError},
+    time::Instant,
 };
 
 use xavyo_core::connector::{FailureKind, TargetFailure};
@@ -96,16 +97,23 @@ impl Store {
         }
     }
 
-    /// Decides and performs a write, and leaves its line in the ledger whatever came of it.
-    pub fn write(&self, write: &Write, faults: &Faults) -> Result<Arc<Entry>, TargetFailure> {
+    /// Decides and performs a write, and leaves its line in the ledger whatever came of it. Nothing is written whose turn
+    /// comes after the deadline: a process that was stopped meanwhile may have lost what it had in hand.
+    pub fn write(
+        &self,
+        write: &Write,
+        faults: &Faults,
+        deadline: Instant,
+    ) -> Result<Arc<Entry>, TargetFailure> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = state
             .record(|state| {
                 let fault = faults.next(write.call(), |name| state.times_met(name));
-                Some(write.decide(&state.accounts, state.next, fault))
+                let is_in_time = Instant::now() < deadline;
+                is_in_time.then(|| write.decide(&state.accounts, state.next, fault))
             })
-            .map_err(|error| lost(&error))?
-            .expect("a write always leaves an entry");
+            .map_err(|error| lost(&error))?;
+        let entry = entry.ok_or_else(too_late)?;
         entry.outcome.failure().map_or(Ok(entry), Err)
     }
 
@@ -193,9 +201,18 @@ fn lost(error: &io::Error) -> TargetFailure {
     TargetFailure::new(FailureKind::Down, "MEMORY_JOURNAL", format!("the journal cannot be used: {error}"))
 }
 
+/// Nothing was written: it can simply be repeated.
+fn too_late() -> TargetFailure {
+    TargetFailure::new(
+        FailureKind::Busy,
+        "MEMORY_TIMEOUT",
+        "its turn came after its time-out; nothing was written",
+    )
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{fs::OpenOptions, io::Write as _, thread};
+    use std::{fs::OpenOptions, io::Write as _, thread, time::Duration};
 
     use xavyo_core::{
         change::{Change, Changes},
@@ -206,6 +223,10 @@ mod tests {
     use crate::{AccountUpdate, NewAccount, memory::journal};
 
     const NONE: Generator = Generator { count: 0, seed: 0 };
+
+    fn in_time() -> Instant {
+        Instant::now() + Duration::from_hours(1)
+    }
 
     fn create(uid: &str) -> Write {
         Write::Create(NewAccount {
@@ -241,8 +262,8 @@ mod tests {
                 let (store, none) = (store(), &none);
                 scope.spawn(move || {
                     for n in 0..50 {
-                        let made = store.write(&create(&format!("u{writer}-{n}")), none).unwrap();
-                        store.write(&set(&made, n), none).unwrap();
+                        let made = store.write(&create(&format!("u{writer}-{n}")), none, in_time()).unwrap();
+                        store.write(&set(&made, n), none, in_time()).unwrap();
                     }
                 });
             }
@@ -258,14 +279,14 @@ mod tests {
     fn a_line_that_its_writer_did_not_live_to_end_did_not_happen_and_is_cut_off() {
         let directory = tempfile::tempdir().unwrap();
         let store = || Store::open("torn", Some(directory.path()), NONE).unwrap();
-        store().write(&create("whole"), &Faults::default()).unwrap();
+        store().write(&create("whole"), &Faults::default(), in_time()).unwrap();
         let path = journal::path(directory.path(), "torn");
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(br#"{"sequence":2,"call":"create","external_uid":"to"#).unwrap();
 
         let survivor = store();
         assert!(survivor.view(Call::Get, &Faults::default(), |all, _| all.by_uid("to")).unwrap().is_none());
-        survivor.write(&create("next"), &Faults::default()).unwrap();
+        survivor.write(&create("next"), &Faults::default(), in_time()).unwrap();
 
         let entries = journal::read_all(directory.path(), "torn").unwrap();
         let uids: Vec<&str> = entries.iter().map(|entry| entry.external_uid.as_str()).collect();
@@ -281,8 +302,8 @@ mod tests {
             times: 1,
         }]);
         let store = || Store::open("faulty", Some(directory.path()), NONE).unwrap();
-        assert_eq!(store().write(&create("a"), &faults).unwrap_err().code, "MEMORY_UNKNOWN");
-        assert_eq!(store().write(&create("a"), &faults).unwrap_err().code, "MEMORY_EXISTS");
+        assert_eq!(store().write(&create("a"), &faults, in_time()).unwrap_err().code, "MEMORY_UNKNOWN");
+        assert_eq!(store().write(&create("a"), &faults, in_time()).unwrap_err().code, "MEMORY_EXISTS");
         let entries = journal::read_all(directory.path(), "faulty").unwrap();
         let outcomes: Vec<Outcome> = entries.iter().map(|entry| entry.outcome).collect();
         assert_eq!(outcomes, [Outcome::Applied, Outcome::UnknownAfter, Outcome::AlreadyExists]);
@@ -300,5 +321,13 @@ mod tests {
             |uid: &'static str| second.view(Call::Get, &Faults::default(), move |all, _| all.by_uid(uid));
         assert!(look("user000002").unwrap().is_some());
         assert!(look("user000003").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_write_whose_turn_comes_too_late_is_not_made_fault_15() {
+        let store = Store::open("late", None, NONE).unwrap();
+        let failure = store.write(&create("a"), &Faults::default(), Instant::now()).unwrap_err();
+        assert_eq!((failure.kind, failure.code.as_str()), (FailureKind::Busy, "MEMORY_TIMEOUT"));
+        store.write(&create("a"), &Faults::default(), in_time()).unwrap();
     }
 }

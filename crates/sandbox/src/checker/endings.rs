@@ -6,7 +6,8 @@ const FINAL: [&str; 3] = ["completed", "resolved", "cancelled"];
 /// A worker died this often with nothing else in hand.
 const MAX_CRASHES: i32 = 3;
 /// Errors that pass: only exhausted retries make a dead letter of them.
-const TRANSIENT: [&str; 5] = ["LEASE_LOST", "LEASE_ENDED", "MEMORY_BUSY", "MEMORY_UNKNOWN", "MEMORY_DOWN"];
+const TRANSIENT: [&str; 6] =
+    ["LEASE_LOST", "LEASE_ENDED", "MEMORY_BUSY", "MEMORY_TIMEOUT", "MEMORY_UNKNOWN", "MEMORY_DOWN"];
 
 pub(super) fn check(index: &Index<'_>, findings: &mut Findings<'_>) {
     for lane in index.lanes.values() {
