@@ -20,7 +20,7 @@ async fn table_with(columns: &str, change: impl FnOnce(&mut SqlSettings)) -> (Ta
     target.connector = target.reopened(|settings| {
         let Settings::Sql(settings) = settings else { unreachable!("a SQL target") };
         settings.table.clone_from(&name);
-        (settings.id_column, settings.disabled_column) = (None, None);
+        (settings.id_column, settings.disabled_column, settings.updated_at_column) = (None, None, None);
         change(settings);
     });
     (target, name)
