@@ -172,6 +172,10 @@ impl Engine {
         lanes.dedup();
         // Under the lanes' lock they are read again: a cancel may have come first.
         lane::lock(&mut tx, pair.tenant, &lanes).await?;
+        // A call beside this one has just met a target that is down: what waits for it now waits on.
+        if work::breaker_is_open(&mut tx, pair.tenant, pair.connector).await? {
+            return Ok(0);
+        }
         let waiting = operation::awaiting(&mut tx, pair.tenant, pair.connector, most).await?;
         let released: Vec<&Operation> =
             waiting.iter().filter(|operation| lanes.binary_search(&operation.lane_id).is_ok()).collect();

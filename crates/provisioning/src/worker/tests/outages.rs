@@ -27,10 +27,13 @@ async fn an_outage_uses_no_retry_and_ends_with_a_probe_q12() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_credentials_stop_the_connector_at_the_first_refusal() {
     let bench = Bench::failing(&[("create", "bad_credentials", 9)]).await;
-    let id = bench.create("ann").await;
-    bench.create("bob").await;
+    let ids = [bench.create("ann").await, bench.create("bob").await];
     bench.drain().await;
-    assert_eq!(bench.status(id).await, OperationStatus::AwaitingSystem);
+    let statuses = [bench.status(ids[0]).await, bench.status(ids[1]).await];
+    assert!(
+        statuses.contains(&OperationStatus::AwaitingSystem),
+        "either may have been called first: {statuses:?}"
+    );
     assert!(bench.engine.open(bench.pair).await.unwrap().is_none(), "nothing more is claimed");
 }
 
