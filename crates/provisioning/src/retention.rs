@@ -61,7 +61,7 @@ impl Retention {
 
     /// One round. Returns how many weeks of history were dropped.
     pub async fn step(&self) -> Result<i32> {
-        let tenants = self.tenants().await?;
+        let tenants = work::tenants(&self.database).await?;
         let mut oldest = Uuid::max();
         for tenant in &tenants {
             let mut tx = self.database.begin(*tenant).await?;
@@ -93,21 +93,5 @@ impl Retention {
                 return Ok(());
             }
         }
-    }
-
-    /// Every tenant that ever had a connector: nobody else has operations.
-    async fn tenants(&self) -> Result<Vec<TenantId>> {
-        let mut tenants = Vec::new();
-        let mut after = None;
-        loop {
-            let mut tx = self.database.begin_system().await?;
-            let pairs = work::page(&mut tx, after, 1_000).await?;
-            db::commit(tx).await?;
-            let Some(last) = pairs.last() else { break };
-            after = Some(*last);
-            tenants.extend(pairs.iter().map(|pair| pair.tenant));
-            tenants.dedup();
-        }
-        Ok(tenants)
     }
 }

@@ -154,3 +154,33 @@ async fn a_repeated_request_answers_the_same_identity_and_another_body_is_refuse
     let refusal = refused(identities.create_identity(other).await);
     assert_eq!(refusal.named(), (Code::AlreadyExists, "REQUEST_ID_REUSED"));
 }
+
+#[tokio::test]
+async fn people_are_listed_page_by_page_newest_first_and_by_who_is_active() {
+    let world = World::new().await;
+    let mut made = Vec::new();
+    for login in ["ann", "bob", "eve"] {
+        made.push(world.person(login, "x@x", "clerk").await);
+    }
+    let leave = pp::InactivateIdentityRequest { identity_id: made[1].clone(), ..Default::default() };
+    world.admin.identities.clone().inactivate_identity(leave).await.unwrap();
+    let list = |request: pp::ListIdentitiesRequest| {
+        let mut identities = world.as_role("auditor").identities;
+        async move { identities.list_identities(request).await.map(tonic::Response::into_inner) }
+    };
+    let ids = |page: &pp::ListIdentitiesResponse| {
+        page.identities.iter().map(|identity| identity.id.clone()).collect::<Vec<_>>()
+    };
+    let two = pp::ListIdentitiesRequest { page_size: 2, count_total: true, ..Default::default() };
+    let first = list(two.clone()).await.unwrap();
+    assert_eq!((ids(&first), first.total_size), (vec![made[2].clone(), made[1].clone()], Some(3)));
+    let next = pp::ListIdentitiesRequest { page_token: first.next_page_token.clone(), ..two.clone() };
+    let second = list(next).await.unwrap();
+    assert_eq!((ids(&second), second.next_page_token.as_str()), (vec![made[0].clone()], ""));
+    let active = pp::ListIdentitiesRequest { active: Some(false), ..Default::default() };
+    assert_eq!(ids(&list(active.clone()).await.unwrap()), [made[1].clone()]);
+    let foreign = pp::ListIdentitiesRequest { page_token: first.next_page_token, ..active };
+    assert_eq!(refused(list(foreign).await).reason, "INVALID_PAGE_TOKEN", "of another filter");
+    let negative = pp::ListIdentitiesRequest { page_size: -1, ..Default::default() };
+    assert_eq!(refused(list(negative).await).fields, ["page_size"]);
+}

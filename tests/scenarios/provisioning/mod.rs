@@ -12,5 +12,6 @@ mod operation;
 mod pacing;
 mod preview;
 mod queue;
+mod run_facts;
 mod story;
 pub mod target;

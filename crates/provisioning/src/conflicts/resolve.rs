@@ -27,7 +27,6 @@ use crate::{
 impl Conflicts {
     pub(super) async fn try_resolve(&self, caller: &Caller, command: &ResolveConflict) -> Result<Conflict> {
         let tenant = caller.tenant;
-        let now = self.clock.now();
         let mut tx = self.database.begin(tenant).await?;
         let lane = conflict::lane_of(&mut tx, tenant, command.conflict_id).await?;
         let connector = conflict::get(&mut tx, tenant, command.conflict_id).await?.connector_id;
@@ -35,6 +34,8 @@ impl Conflicts {
         lane::lock(&mut tx, tenant, &[lane]).await?;
         // Under the lane's lock nobody decides it, claims its operations or ends them.
         let found = conflict::get(&mut tx, tenant, command.conflict_id).await?;
+        // After the lock: whatever held it comes first, in the log's times too.
+        let now = self.clock.now();
         check_etag(command.etag, found.version)?;
         found.status.after(core::Event::Resolved)?;
         let settlement = Decided::load(&mut tx, tenant, &found).await?.settle(caller, command, now)?;

@@ -109,11 +109,13 @@ impl Operations {
         cause: &Cause,
         found: &[(OperationId, LaneId)],
     ) -> Result<Vec<OperationId>> {
-        let (tenant, now) = (caller.tenant, self.clock.now());
+        let tenant = caller.tenant;
         let mut lanes: Vec<LaneId> = found.iter().map(|(_, lane)| *lane).collect();
         lanes.sort();
         lanes.dedup();
         lane::lock(tx, tenant, &lanes).await?;
+        // After the locks: whatever held them comes first, in the log's times too.
+        let now = self.clock.now();
         let ids: Vec<OperationId> = found.iter().map(|(id, _)| *id).collect();
         let mut dead = operation::find_all(tx, tenant, &ids).await?;
         dead.retain(|operation| is_of(cause, operation));

@@ -11,8 +11,12 @@ use std::{
 
 use tokio::sync::oneshot;
 use uuid::Uuid;
-use xavyo_core::{Error, error::Result, ids::TenantId, operation::Operation};
-use xavyo_runtime::{auth::Caller, db};
+use xavyo_core::{Error, Kind, error::Result, ids::TenantId, operation::Operation};
+use xavyo_runtime::{
+    auth::Caller,
+    db::{self, Transaction},
+    lifecycle::with_sources,
+};
 
 use super::{
     CreateOperation, Operations,
@@ -36,8 +40,10 @@ pub struct Groups(Arc<Mutex<HashMap<TenantId, Vec<Waiting>>>>);
 struct Waiting {
     caller: Caller,
     command: CreateOperation,
-    answer: oneshot::Sender<Result<Operation>>,
+    answer: Answer,
 }
+
+type Answer = oneshot::Sender<Result<Operation>>;
 
 impl Operations {
     /// Accepts a create in company. None = it has to go alone: it may be the repetition of an earlier call.
@@ -62,27 +68,25 @@ impl Operations {
 
     async fn accept_groups(self, turn: Turn) {
         while let Some(group) = turn.next() {
-            let (commands, others): (Vec<CreateOperation>, Vec<(Caller, oneshot::Sender<_>)>) =
+            let (commands, others): (Vec<CreateOperation>, Vec<(Caller, Answer)>) =
                 group.into_iter().map(|one| (one.command, (one.caller, one.answer))).unzip();
-            let (callers, answers): (Vec<Caller>, Vec<_>) = others.into_iter().unzip();
-            match self.try_accept_together(turn.tenant, &callers, &commands).await {
-                Ok(made) => {
-                    self.nudge.now();
-                    for (answer, operation) in answers.into_iter().zip(made) {
-                        let _ = answer.send(Ok(operation));
-                    }
-                }
+            let (callers, answers): (Vec<Caller>, Vec<Answer>) = others.into_iter().unzip();
+            match self.append_together(turn.tenant, &callers, &commands).await {
+                Ok((tx, made)) => self.commit_together(tx, made, answers).await,
+                // Nobody would fare better alone.
+                Err(error) if error.kind() == Kind::Unavailable => tell_all(&error, answers),
+                // Nothing was written: what stands in the way of one is to stand in no other's.
                 Err(_) => self.accept_each(&callers, commands, answers).await,
             }
         }
     }
 
-    async fn try_accept_together(
+    async fn append_together(
         &self,
         tenant: TenantId,
         callers: &[Caller],
         commands: &[CreateOperation],
-    ) -> Result<Vec<Operation>> {
+    ) -> Result<(Transaction, Vec<Operation>)> {
         let mut tx = self.database.begin(tenant).await?;
         let asked = Asked { commands, who: &|place| (&callers[place], None), is_batch: false };
         let made = self.append(&mut tx, tenant, &asked).await?;
@@ -91,20 +95,37 @@ impl Operations {
         });
         audit::insert_all(&mut tx, &self.clock, tenant, entries.collect()).await?;
         crash::point(Point::EnqueueWritten);
-        db::commit(tx).await?;
-        crash::point(Point::EnqueueCommitted);
-        Ok(made)
+        Ok((tx, made))
     }
 
-    async fn accept_each(
-        &self,
-        callers: &[Caller],
-        commands: Vec<CreateOperation>,
-        answers: Vec<oneshot::Sender<Result<Operation>>>,
-    ) {
+    /// From here on an error tells nothing of what became of the commit: everybody learns so, and nothing is tried again,
+    /// or it could be accepted twice (Q1, fault 23).
+    async fn commit_together(&self, tx: Transaction, made: Vec<Operation>, answers: Vec<Answer>) {
+        if let Err(error) = db::commit(tx).await {
+            return tell_all(&error, answers);
+        }
+        crash::point(Point::EnqueueCommitted);
+        self.nudge.now();
+        for (answer, operation) in answers.into_iter().zip(made) {
+            let _ = answer.send(Ok(operation));
+        }
+    }
+
+    async fn accept_each(&self, callers: &[Caller], commands: Vec<CreateOperation>, answers: Vec<Answer>) {
         for ((caller, command), answer) in callers.iter().zip(commands).zip(answers) {
             let _ = answer.send(self.create_alone(caller, command, None).await);
         }
+    }
+}
+
+fn tell_all(error: &Error, answers: Vec<Answer>) {
+    tracing::warn!(
+        error = with_sources(error),
+        creates = answers.len(),
+        "creates were not accepted together"
+    );
+    for answer in answers {
+        let _ = answer.send(Err(Error::new(error.reason, error.message.clone())));
     }
 }
 

@@ -111,9 +111,10 @@ impl Operations {
 
     async fn try_release(&self, caller: &Caller, command: &DecideHeld) -> Result<i64> {
         let tenant = caller.tenant;
-        let now = self.clock.now();
         let mut tx = self.database.begin(tenant).await?;
         let Locked { connector, lanes, operations } = locked(&mut tx, caller, command).await?;
+        // After the locks: whatever held them comes first, in the log's times too.
+        let now = self.clock.now();
         if connector.policies.guard.four_eyes
             && operations.iter().any(|operation| operation.cause.requested_by == caller.subject)
         {
@@ -141,9 +142,10 @@ impl Operations {
 
     async fn try_cancel(&self, caller: &Caller, command: &DecideHeld) -> Result<i64> {
         let tenant = caller.tenant;
-        let now = self.clock.now();
         let mut tx = self.database.begin(tenant).await?;
         let Locked { connector, lanes, operations } = locked(&mut tx, caller, command).await?;
+        // After the locks: whatever held them comes first, in the log's times too.
+        let now = self.clock.now();
         let mut ended = Vec::with_capacity(operations.len());
         let mut moves = Vec::with_capacity(operations.len());
         let mut deltas = Deltas::default();

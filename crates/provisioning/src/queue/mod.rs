@@ -77,12 +77,11 @@ pub async fn enqueue(
     if operations.is_empty() {
         return Ok(Enqueued { operations: Vec::new(), is_unsettled: false });
     }
-    let now = clock.now();
     let connectors: BTreeSet<ConnectorId> = operations.iter().map(|one| one.connector_id).collect();
     let connectors: Vec<ConnectorId> = connectors.into_iter().collect();
     connector::lock_shared(tx, tenant, &connectors).await?;
     let lanes = naming::lanes_of(tx, clock, tenant, &operations).await?;
-    let Placed { appended, settlement, passed, unsettled } =
+    let Placed { appended, settlement, passed, at: now, unsettled } =
         placing::place(tx, clock, tenant, operations, lanes).await?;
     operation::insert(tx, tenant, &appended, now).await?;
     let moves: Vec<Move> = appended.iter().map(|one| accepted(one, passed.get(&one.id), now)).collect();

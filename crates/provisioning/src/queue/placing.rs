@@ -35,6 +35,8 @@ pub(super) struct Placed {
     pub settlement: Settlement,
     /// How many operations a new one goes past, where it goes past any.
     pub passed: HashMap<OperationId, usize>,
+    /// When they were appended: after the locks, so that whatever held those comes first.
+    pub at: DateTime<Utc>,
     /// Lanes whose head is to be found anew: others stand there, or stood there until now.
     pub unsettled: BTreeSet<LaneId>,
 }
@@ -88,6 +90,7 @@ pub(super) async fn place(
         appended: Vec::with_capacity(operations.len()),
         settlement: Settlement::new(now),
         passed: HashMap::new(),
+        at: now,
         unsettled: BTreeSet::new(),
     };
     let mut placing = Placing { clock, now, rules, places, placed };

@@ -51,7 +51,7 @@ impl Engine {
             db::commit(tx).await?;
         }
         self.take_over_standing().await?;
-        for tenant in self.tenants().await? {
+        for tenant in work::tenants(&self.database).await? {
             self.fold(tenant).await?;
             if with_slow_duties {
                 let mut tx = self.database.begin(tenant).await?;
@@ -74,21 +74,5 @@ impl Engine {
                 return Ok(());
             }
         }
-    }
-
-    /// Every tenant that has a connector.
-    async fn tenants(&self) -> Result<Vec<TenantId>> {
-        let mut tenants = Vec::new();
-        let mut after = None;
-        loop {
-            let mut tx = self.database.begin_system().await?;
-            let pairs = work::page(&mut tx, after, 1_000).await?;
-            db::commit(tx).await?;
-            let Some(last) = pairs.last() else { break };
-            after = Some(*last);
-            tenants.extend(pairs.iter().map(|pair| pair.tenant));
-        }
-        tenants.dedup();
-        Ok(tenants)
     }
 }

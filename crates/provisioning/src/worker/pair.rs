@@ -65,11 +65,12 @@ enum Health {
     BadCredentials,
 }
 
-/// A claim that was executed and recorded.
-#[derive(Clone, Copy, Debug)]
+/// A claim that was executed, and what became of recording it.
+#[derive(Debug)]
 struct Round {
     health: Health,
     took: Duration,
+    recorded: Result<()>,
 }
 
 /// Why no more is claimed.
@@ -90,15 +91,25 @@ impl Engine {
     pub(super) async fn drain(&self, pair: Pair, stop: CancellationToken) -> Result<()> {
         let mut rounds = JoinSet::new();
         let left = self.run_rounds(pair, &stop, &mut rounds).await;
+        let mut health = if let Ok(Left::Unwell(health)) = left { health } else { Health::Serves };
+        let mut lost = Ok(());
         // Whatever ended the claiming: calls that are under way are let end.
-        let mut others = Ok(Health::Serves);
         while let Some(ended) = rounds.join_next().await {
-            others = worst(others, ended_round(ended).map(|round| round.health));
+            match ended_round(ended) {
+                Ok(round) => {
+                    health = worse(health, round.health);
+                    lost = lost.and(round.recorded);
+                }
+                Err(error) => lost = Err(error),
+            }
         }
-        let (left, others) = (left?, others?);
-        let health = if let Left::Unwell(health) = left { worse(health, others) } else { others };
-        match (left, health) {
-            (_, Health::BadCredentials) => self.stop_connector(pair).await,
+        if health == Health::BadCredentials {
+            // Before any trouble of our own is told: each further call could lock our login.
+            self.stop_connector(pair).await?;
+        }
+        lost?;
+        match (left?, health) {
+            (_, Health::BadCredentials) => Ok(()),
             (_, Health::Down) => {
                 tracing::warn!(tenant = %pair.tenant, connector = %pair.connector, "the target is down");
                 Ok(())
@@ -149,6 +160,7 @@ impl Engine {
                 if round.health != Health::Serves {
                     return Ok(Left::Unwell(round.health));
                 }
+                round.recorded?;
             } else {
                 let (engine, licence) = (self.clone(), licence.clone());
                 rounds.spawn(async move { engine.work(pair, &target, licence, claims).await });
@@ -159,6 +171,7 @@ impl Engine {
                 if round.health != Health::Serves {
                     return Ok(Left::Unwell(round.health));
                 }
+                round.recorded?;
                 size = next_size(size, round.took).min(self.limits.lanes_per_claim);
             }
             if begun.elapsed() >= LONGEST_TURN || self.busy.is_turn_over(begun.elapsed()) {
@@ -219,26 +232,21 @@ impl Engine {
             .buffer_unordered(at_once)
             .ready_chunks(RECORDED_AT_ONCE);
         let mut health = Health::Serves;
-        let mut lost = None;
+        let mut recorded = Ok(());
         while let Some(batch) = executed.next().await {
             health = batch.iter().map(health_after).fold(health, worse);
             if health != Health::Serves {
                 // What was granted was for a target that serves.
                 target.pacer.expire();
             }
-            if target.pacer.is_limited() {
-                self.count_answers(pair, &batch).await?;
-            }
             self.sightings.of_batch(pair, &batch);
             // Calls that are under way are let end, whatever became of recording others.
-            if let Err(error) = self.record_batch(pair, target, &batch).await {
-                lost = Some(error);
+            recorded = recorded.and(self.record_batch(pair, target, &batch).await);
+            if target.pacer.is_limited() {
+                recorded = recorded.and(self.count_answers(pair, &batch).await);
             }
         }
-        match lost {
-            Some(error) => Err(error),
-            None => Ok(Round { health, took: begun.elapsed() }),
-        }
+        Ok(Round { health, took: begun.elapsed(), recorded })
     }
 
     /// A target that is tried out after an outage has answered.
@@ -355,10 +363,6 @@ fn health_after(executed: &Executed) -> Health {
 /// A round that panicked leaves its lanes to the next take-over, as those of a dead worker.
 fn ended_round(ended: std::result::Result<Result<Round>, JoinError>) -> Result<Round> {
     ended.map_err(Error::internal)?
-}
-
-fn worst(one: Result<Health>, other: Result<Health>) -> Result<Health> {
-    Ok(worse(one?, other?))
 }
 
 fn next_size(size: i64, took: Duration) -> i64 {

@@ -53,11 +53,17 @@ impl Engine {
         }
         // Who has returned meanwhile has dropped the date, under the lock that is ours now.
         let due = staged::due(&mut tx, tenant, now, Some(&links), AT_ONCE).await?;
-        let done: Vec<_> = links.iter().map(|link| (*link, None)).collect();
+        if due.is_empty() {
+            return Ok(0);
+        }
+        // Only of what is enqueued: a connector that no longer enforces keeps its dates.
+        let done: Vec<_> = due.iter().map(|one| (one.link, None)).collect();
         link::save_deprovision_due(&mut tx, tenant, &done).await?;
-        queue::enqueue(&mut tx, &self.clock, tenant, due.into_iter().map(delete).collect()).await?;
+        let deletes: Vec<NewOperation> = due.into_iter().map(delete).collect();
+        let count = deletes.len();
+        queue::enqueue(&mut tx, &self.clock, tenant, deletes).await?;
         db::commit(tx).await?;
-        Ok(links.len())
+        Ok(count)
     }
 }
 

@@ -7,7 +7,7 @@ use xavyo_core::{
     error::Result,
     ids::{ConnectorId, TenantId},
 };
-use xavyo_runtime::db;
+use xavyo_runtime::{Database, db};
 
 /// Successful calls that close a half-open breaker.
 const CLOSES_AFTER: i32 = 3;
@@ -59,22 +59,28 @@ pub async fn find_standing(connection: &mut PgConnection, limit: i64) -> Result<
     Ok(rows.into_iter().map(|row| pair(row.tenant_id, row.connector_id)).collect())
 }
 
-/// All pairs, a page of `limit` after `after`: for the folder of statistics and other housekeeping.
-pub async fn page(connection: &mut PgConnection, after: Option<Pair>, limit: i64) -> Result<Vec<Pair>> {
-    let rows = sqlx::query!(
-        "select tenant_id, connector_id
-           from connector_work
-          where $1::uuid is null or (tenant_id, connector_id) > ($1, $2)
-          order by tenant_id, connector_id
-          limit $3",
-        after.map(|pair| pair.tenant.0),
-        after.map(|pair| pair.connector.0),
-        limit,
-    )
-    .fetch_all(connection)
-    .await
-    .map_err(db::failed)?;
-    Ok(rows.into_iter().map(|row| pair(row.tenant_id, row.connector_id)).collect())
+/// Every tenant that ever had a connector: nobody else has operations. A few at a time, so that no transaction is long.
+pub async fn tenants(database: &Database) -> Result<Vec<TenantId>> {
+    let mut tenants: Vec<TenantId> = Vec::new();
+    loop {
+        let mut tx = database.begin_system().await?;
+        let found = sqlx::query_scalar!(
+            "select distinct tenant_id
+               from connector_work
+              where $1::uuid is null or tenant_id > $1
+              order by tenant_id
+              limit 1000",
+            tenants.last().map(|tenant| tenant.0),
+        )
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(db::failed)?;
+        db::commit(tx).await?;
+        if found.is_empty() {
+            return Ok(tenants);
+        }
+        tenants.extend(found.into_iter().map(TenantId));
+    }
 }
 
 /// The pairs of connectors have something to do from `at` on. Writes only those that were idle or due later.

@@ -52,7 +52,7 @@ pub async fn page(
         query.push(if index == 0 { "(" } else { " union all (" });
         query.push("select * from ").push(*source);
         filter.push(&mut query, tenant, after);
-        filter.push_standing(&mut query, tenant, source);
+        filter.push_standing(&mut query, tenant, source, after, limit);
         query.push(" order by id desc limit ").push_bind(limit).push(")");
     }
     query.push(") as merged order by id desc limit ").push_bind(limit);
@@ -67,7 +67,7 @@ pub async fn count(tx: &mut PgConnection, tenant: TenantId, filter: &Filter, mos
         query.push(if index == 0 { "(" } else { " union all (" });
         query.push("select id from ").push(*source);
         filter.push(&mut query, tenant, None);
-        filter.push_standing(&mut query, tenant, source);
+        filter.push_standing(&mut query, tenant, source, None, most);
         query.push(" limit ").push_bind(most).push(")");
     }
     query.push(") as matching");
@@ -89,6 +89,19 @@ impl Filter {
     }
 
     fn push(&self, query: &mut QueryBuilder<Postgres>, tenant: TenantId, after: Option<Uuid>) {
+        self.push_all_but_statuses(query, tenant, after);
+        if !self.statuses.is_empty() {
+            let names: Vec<&'static str> = self.statuses.iter().map(|status| status.name()).collect();
+            query.push(" and status = any(").push_bind(names).push(")");
+        }
+    }
+
+    fn push_all_but_statuses(
+        &self,
+        query: &mut QueryBuilder<Postgres>,
+        tenant: TenantId,
+        after: Option<Uuid>,
+    ) {
         query.push(" where tenant_id = ").push_bind(tenant.0);
         if let Some(after) = after {
             query.push(" and id < ").push_bind(after);
@@ -101,10 +114,6 @@ impl Filter {
         }
         if let Some(id) = self.lane_id {
             query.push(" and lane_id = ").push_bind(id.0);
-        }
-        if !self.statuses.is_empty() {
-            let names: Vec<&'static str> = self.statuses.iter().map(|status| status.name()).collect();
-            query.push(" and status = any(").push_bind(names).push(")");
         }
         if let Some(kind) = self.operation_type {
             query.push(" and operation_type = ").push_bind(kind.name());
@@ -119,20 +128,29 @@ impl Filter {
     }
 
     /// What the view says of a status hides it from the indexes. All but pending are few among many, and are found by
-    /// indexes of their own: as they are stored, or, what is in progress, by the lanes that workers hold.
-    fn push_standing(&self, query: &mut QueryBuilder<Postgres>, tenant: TenantId, source: &str) {
+    /// indexes of their own: as they are stored, the newest `limit` of each, or, what is in progress, by the lanes that
+    /// workers hold. As an array, so that no plan walks all ids of the tenant to look each up among them.
+    fn push_standing(
+        &self,
+        query: &mut QueryBuilder<Postgres>,
+        tenant: TenantId,
+        source: &str,
+        after: Option<Uuid>,
+        limit: i64,
+    ) {
         let is_asked_for = |status: &OperationStatus| self.statuses.contains(status);
         if source != NOW || self.statuses.is_empty() || is_asked_for(&OperationStatus::Pending) {
             return;
         }
-        query.push(" and id in (");
+        query.push(" and id = any(array(");
         let mut separator = "";
         for status in STORED.iter().filter(|status| is_asked_for(status)) {
-            query.push(separator).push("select id from operation where tenant_id = ").push_bind(tenant.0);
-            query.push(format!(" and status = '{status}'"));
-            if let Some(connector) = self.connector_id {
-                query.push(" and connector_id = ").push_bind(connector.0);
-            }
+            query.push(separator).push("(select id from operation");
+            self.push_all_but_statuses(query, tenant, after);
+            query
+                .push(format!(" and status = '{status}' order by id desc limit "))
+                .push_bind(limit)
+                .push(")");
             separator = " union all ";
         }
         if is_asked_for(&OperationStatus::InProgress) {
@@ -145,7 +163,7 @@ impl Filter {
             );
             query.push_bind(tenant.0);
         }
-        query.push(")");
+        query.push("))");
     }
 
     fn push_cause(&self, query: &mut QueryBuilder<Postgres>) {

@@ -28,9 +28,12 @@ pub async fn read(
         QueueState,
         r#"select
              -- pending behind a dead letter
-             (select count(*)
+             (select coalesce(sum(behind.n), 0)::bigint
                 from lane l
-                join operation o on o.tenant_id = $1 and o.lane_id = l.id and o.status = 'pending'
+               cross join lateral (
+                     select count(*) as n
+                       from operation o
+                      where o.tenant_id = $1 and o.lane_id = l.id and o.status = 'pending') as behind
                where l.tenant_id = $1 and ($2::uuid is null or l.connector_id = $2)
                  and l.blocked_by_operation_id is not null) as "blocked!",
              (select count(*)

@@ -31,6 +31,29 @@ async fn creates_that_arrive_together_are_each_answered_and_ones_mistake_is_its_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn creates_whose_commit_fails_are_not_tried_again_one_by_one_fault_23() {
+    const FAIL_ONE_COMMIT: &str = "create sequence commits;
+        grant usage on commits to public;
+        create function fail_first() returns trigger language plpgsql as $$
+        begin
+            if nextval('commits') = 1 then raise exception 'the commit fails'; end if;
+            return null;
+        end $$;
+        create constraint trigger fail_first after insert on audit_event deferrable initially deferred
+            for each row execute function fail_first();";
+    let bench = Bench::new().await;
+    let mut owner = bench._database.superuser().await.unwrap();
+    sqlx::raw_sql(FAIL_ONE_COMMIT).execute(&mut owner).await.unwrap();
+    let command = |n| bench.command(OperationType::Create, &format!("user{n}"), set("mail", "one@x"));
+    let calls = (0..9).map(|n| bench.operations.create(&bench.caller, command(n), None));
+    let answers = join_all(calls).await;
+    let accepted = i64::try_from(answers.iter().filter(|answer| answer.is_ok()).count()).unwrap();
+    assert!(accepted < 9, "those of the first commit learn that it failed");
+    let operations: i64 = bench.count("select count(*) from operation").await;
+    assert_eq!(operations, accepted, "exactly what was answered ok is there (Q1)");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lane_that_stood_empty_gets_the_head_that_a_fresh_look_finds() {
     let bench = Bench::new().await;
     let now = bench.engine.clock.now();
