@@ -18,7 +18,8 @@ async fn refusals(world: &World, connector: &str, identity: &str, operation: &st
     let (operation_id, run_id) = (operation.to_owned(), run.to_owned());
     let found = pp::GetConnectorRequest { connector_id: connector_id.clone() };
     let deleted = pp::DeleteConnectorRequest { connector_id: connector_id.clone(), ..Default::default() };
-    let checked = pp::CheckConnectionRequest { connector_id };
+    let checked = pp::CheckConnectionRequest { connector_id: connector_id.clone() };
+    let discovered = pp::DiscoverSchemaRequest { connector_id, refresh: true };
     let key = pp::get_identity_request::Key::IdentityId(identity_id.clone());
     let known = pp::GetIdentityRequest { key: Some(key) };
     let inactivated = pp::InactivateIdentityRequest { identity_id, ..Default::default() };
@@ -32,6 +33,7 @@ async fn refusals(world: &World, connector: &str, identity: &str, operation: &st
         connectors.get_connector(found).await.map(drop),
         connectors.delete_connector(deleted).await.map(drop),
         connectors.check_connection(checked).await.map(drop),
+        connectors.discover_schema(discovered).await.map(drop),
         identities.get_identity(known).await.map(drop),
         identities.inactivate_identity(inactivated).await.map(drop),
         operations.create_operation(update_of(connector, "ann", "a@x")).await.map(drop),

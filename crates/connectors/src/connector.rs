@@ -150,7 +150,8 @@ pub trait Connector: Send + Sync + Debug {
         stream::iter([Err(not_offered("it cannot say what changed"))]).boxed()
     }
 
-    /// The classes and attributes that the target can hold, as it says itself.
+    /// The classes and attributes that the target can hold, as it says itself now: what an earlier call learned of them is
+    /// not the answer. [`Connector::capabilities`] are known afterwards.
     /// Fails with [`NOT_OFFERED`] where it says nothing.
     async fn describe(&self) -> Result<Vec<ObjectSchema>, TargetFailure> {
         Err(not_offered("it does not describe what it holds"))

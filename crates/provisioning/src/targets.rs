@@ -144,6 +144,18 @@ impl Targets {
     }
 }
 
+/// CONNECTOR_PAUSED where nothing may be sent, reads included.
+pub fn check_not_paused(connector: &Connector) -> Result<()> {
+    if !connector.paused {
+        return Ok(());
+    }
+    let error = Error::new(Reason::ConnectorPaused, "the connector is paused");
+    Err(match &connector.pause_reason {
+        Some(reason) => error.with("pause_reason", reason.clone()),
+        None => error,
+    })
+}
+
 /// In mode observe never a write, whoever asks.
 fn within_mode(target: Arc<dyn Target>, mode: Mode) -> Arc<dyn Target> {
     match mode {

@@ -42,6 +42,8 @@ async fn a_connectors_secret_is_in_no_answer_no_log_and_no_database_s3() {
     let read = connectors.get_connector(request).await.unwrap().into_inner();
     let request = pp::CheckConnectionRequest { connector_id: connector_id.clone() };
     let checked = connectors.check_connection(request).await;
+    let request = pp::DiscoverSchemaRequest { connector_id: connector_id.clone(), refresh: false };
+    let discovered = connectors.discover_schema(request).await;
     // A run waits for a target that is away: it is looked at while it does, and given up.
     let start = pr::StartRunRequest {
         connector_id: connector_id.clone(),
@@ -52,7 +54,7 @@ async fn a_connectors_secret_is_in_no_answer_no_log_and_no_database_s3() {
     let run = runs.start_run(start).await.unwrap().into_inner().run.unwrap();
     let cancelled = runs.cancel_run(pr::CancelRunRequest { run_id: run.id, ..Default::default() }).await;
     assert_eq!(read.connector.as_ref().unwrap().stored_secrets, ["bind_password"]);
-    let answers = format!("{read:?}\n{checked:?}\n{cancelled:?}");
+    let answers = format!("{read:?}\n{checked:?}\n{discovered:?}\n{cancelled:?}");
     assert_eq!(betrayed_by(&answers), None, "{answers}");
     assert_untold(&world).await;
 }

@@ -16,7 +16,7 @@ mod read;
 mod resource;
 mod write;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use futures::{
@@ -60,7 +60,7 @@ pub struct Scim {
     username: String,
     profile: Mutex<Option<Arc<Profile>>>,
     /// The same, for those who cannot wait.
-    known: std::sync::OnceLock<Arc<Profile>>,
+    known: RwLock<Option<Arc<Profile>>>,
 }
 
 impl Scim {
@@ -72,11 +72,11 @@ impl Scim {
             sentinels: settings.sentinels.clone(),
             username: settings.username.clone().or(settings.client_id.clone()).unwrap_or_default(),
             profile: Mutex::new(None),
-            known: std::sync::OnceLock::new(),
+            known: RwLock::default(),
         })
     }
 
-    /// What the server says of itself, asked once.
+    /// What the server says of itself, asked once; again after [`Self::forget`].
     async fn profile(&self, deadline: Instant) -> Result<Arc<Profile>, TargetFailure> {
         let mut known = self.profile.lock().await;
         if let Some(profile) = known.as_ref() {
@@ -85,9 +85,13 @@ impl Scim {
         let configuration = self.discovered("ServiceProviderConfig", deadline).await?;
         let schemas = self.discovered("Schemas", deadline).await?;
         let profile = Arc::new(Profile::of(configuration, schemas));
-        let _ = self.known.set(profile.clone());
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(profile.clone());
         *known = Some(profile.clone());
         Ok(profile)
+    }
+
+    async fn forget(&self) {
+        *self.profile.lock().await = None;
     }
 
     /// A server without such an endpoint says nothing; any other failure is one.
@@ -187,9 +191,10 @@ impl Scim {
 #[async_trait]
 impl Connector for Scim {
     fn capabilities(&self) -> Capabilities {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         Capabilities {
             immutable_ids: true,
-            versions: self.known.get().is_some_and(|profile| profile.etags),
+            versions: known.as_ref().is_some_and(|profile| profile.etags),
             disables: true,
             repeatable_updates: true,
             changes: false,
@@ -197,7 +202,7 @@ impl Connector for Scim {
     }
 
     async fn check(&self) -> Result<Vec<CheckStep>, TargetFailure> {
-        *self.profile.lock().await = None;
+        self.forget().await;
         let mut steps = Vec::new();
         let mut step = |name: &str, found: &Result<String, TargetFailure>| {
             let detail = match found {
@@ -236,6 +241,7 @@ impl Connector for Scim {
     }
 
     async fn describe(&self) -> Result<Vec<ObjectSchema>, TargetFailure> {
+        self.forget().await;
         Ok(vec![self.profile(Instant::now() + self.http.timeout).await?.describe()])
     }
 

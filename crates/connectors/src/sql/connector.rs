@@ -298,7 +298,9 @@ impl Connector for Sql {
         changes::pages(self, request, since)
     }
 
+    /// The catalogue is asked anew, and calls from then on go by what it says.
     async fn describe(&self) -> Result<Vec<ObjectSchema>, TargetFailure> {
+        *self.described() = None;
         let session = self.session().await?;
         let schema = schema::of(&session.table, &self.settings);
         session.place.put_back(session.connection);

@@ -16,7 +16,7 @@ pub mod uid;
 use std::sync::Arc;
 
 use xavyo_core::{
-    Error, Reason,
+    Error,
     connector::Connector,
     error::Result,
     ids::{ConnectorId, IdentityId, LinkId},
@@ -33,7 +33,7 @@ pub use refresh::{CompletedRun, RefreshLinks, RefreshedLink};
 use crate::{
     paging::{self, Listed, MOST_COUNTED},
     store::{connector, link as links},
-    targets::{OpenTarget, Targets},
+    targets::{self, OpenTarget, Targets},
 };
 
 /// The use cases. Cheap to clone.
@@ -99,13 +99,7 @@ impl Accounts {
     }
 
     async fn ready_for(&self, caller: &Caller, kind: &Kind, connector: &Connector) -> Result<Ready> {
-        if connector.paused {
-            let mut error = Error::new(Reason::ConnectorPaused, "the connector is paused");
-            if let Some(reason) = &connector.pause_reason {
-                error = error.with("pause_reason", reason.clone());
-            }
-            return Err(error);
-        }
+        targets::check_not_paused(connector)?;
         check_kind(connector, kind)?;
         let open = self.targets.open(caller.tenant, connector).await?;
         let program = open.program(&kind.object_class, &kind.intent).ok_or_else(unknown_kind)?;

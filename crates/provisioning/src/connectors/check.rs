@@ -1,17 +1,12 @@
 //! Trying a connection, step by step. Changes nothing in the target.
 
-use std::time::Duration;
-
 use tokio::time::timeout;
 use xavyo_connectors::CheckStep;
 use xavyo_core::{connector::TargetFailure, error::Result, ids::ConnectorId};
 use xavyo_runtime::auth::Caller;
 
-use super::Connectors;
+use super::{Connectors, LONGEST};
 use crate::{store::connector, targets};
-
-/// The longest check, whatever the connector's call time-out: a person is waiting.
-const LONGEST: Duration = Duration::from_secs(50);
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]

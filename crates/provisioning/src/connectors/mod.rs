@@ -1,7 +1,7 @@
 //! Connectors, as callers make, change, check and pause them: one public function for each thing that can be asked.
 //!
 //! A connector is stored only when everything in it can be used: settings, expressions, policies. Nothing here calls a
-//! target but [`Connectors::check`], and no secret is ever answered.
+//! target but [`Connectors::check`] and [`Connectors::discover_schema`], and no secret is ever answered.
 
 mod check;
 mod create;
@@ -9,10 +9,11 @@ mod health;
 mod pause;
 mod preview;
 mod rotate;
+mod schema;
 mod update;
 mod validation;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use secrecy::SecretString;
 use serde_json::json;
@@ -36,8 +37,10 @@ pub use health::{GuardUsage, Health, HealthState};
 pub use pause::PauseConnector;
 pub use preview::{AttributePreview, CorrelationPreview, Preview, PreviewMapping, Subject};
 pub use rotate::Rotated;
+pub use schema::{DiscoverSchema, Discovered};
 pub use update::UpdateConnector;
 
+use self::schema::Schemas;
 use crate::{
     paging::{self, Listed, MOST_COUNTED},
     secrets::Vault,
@@ -55,6 +58,7 @@ pub struct Connectors {
     clock: Clock,
     vault: Vault,
     targets: Targets,
+    schemas: Schemas,
 }
 
 /// A connector as callers see it: of its secrets only their names.
@@ -83,7 +87,7 @@ pub struct DeleteConnector {
 
 impl Connectors {
     pub fn new(database: Database, clock: Clock, vault: Vault, targets: Targets) -> Self {
-        Self { database, clock, vault, targets }
+        Self { database, clock, vault, targets, schemas: Schemas::default() }
     }
 
     pub async fn get(&self, caller: &Caller, id: ConnectorId) -> Result<Shown> {
@@ -127,6 +131,9 @@ impl Connectors {
         db::commit(tx).await
     }
 }
+
+/// The longest call on a target, whatever the connector's call time-out: a person is waiting.
+const LONGEST: Duration = Duration::from_secs(50);
 
 /// Why a connector is paused whose target has refused its credentials. New ones resume it.
 pub const BAD_CREDENTIALS: &str = "BAD_CREDENTIALS: the target refuses the connector's credentials";

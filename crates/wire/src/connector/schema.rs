@@ -12,6 +12,15 @@ pub fn all_of_pb(fields: &mut Fields, schemas: Vec<pb::ObjectSchema>) -> Vec<Obj
     fields.each("object_schemas", schemas, limits::LISTED, of_pb)
 }
 
+pub fn to_pb(schema: &ObjectSchema) -> pb::ObjectSchema {
+    pb::ObjectSchema {
+        object_class: schema.object_class.clone(),
+        display_name: schema.display_name.clone(),
+        uid_attribute: schema.uid_attribute.clone().unwrap_or_default(),
+        attributes: schema.attributes.iter().map(attribute_to_pb).collect(),
+    }
+}
+
 fn of_pb(fields: &mut Fields, schema: pb::ObjectSchema) -> ObjectSchema {
     ObjectSchema {
         object_class: fields.text("object_class", schema.object_class, limits::ATTRIBUTE_NAME),
@@ -40,6 +49,21 @@ fn attribute_of_pb(fields: &mut Fields, attribute: pb::AttributeSchema) -> Attri
     }
 }
 
+fn attribute_to_pb(attribute: &AttributeSchema) -> pb::AttributeSchema {
+    pb::AttributeSchema {
+        name: attribute.name.clone(),
+        r#type: type_to_pb(attribute.value_type).into(),
+        required: attribute.required,
+        multi_valued: attribute.multi_valued,
+        readable: attribute.readable,
+        writable_on_create: attribute.writable_on_create,
+        writable_on_update: attribute.writable_on_update,
+        searchable: attribute.searchable,
+        matching_rule: attribute.matching_rule.number(),
+        description: attribute.description.clone(),
+    }
+}
+
 /// A type that a newer contract has is one that we do not know.
 fn type_of_pb(number: i32) -> AttributeType {
     match pb::AttributeType::try_from(number) {
@@ -54,9 +78,59 @@ fn type_of_pb(number: i32) -> AttributeType {
     }
 }
 
+fn type_to_pb(value_type: AttributeType) -> pb::AttributeType {
+    match value_type {
+        AttributeType::Unknown => pb::AttributeType::Unspecified,
+        AttributeType::Text => pb::AttributeType::String,
+        AttributeType::Integer => pb::AttributeType::Integer,
+        AttributeType::Double => pb::AttributeType::Double,
+        AttributeType::Boolean => pb::AttributeType::Boolean,
+        AttributeType::Binary => pb::AttributeType::Binary,
+        AttributeType::Timestamp => pb::AttributeType::Timestamp,
+        AttributeType::Reference => pb::AttributeType::Reference,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_told_is_read_as_it_was() {
+        let types = [
+            AttributeType::Unknown,
+            AttributeType::Text,
+            AttributeType::Integer,
+            AttributeType::Double,
+            AttributeType::Boolean,
+            AttributeType::Binary,
+            AttributeType::Timestamp,
+            AttributeType::Reference,
+        ];
+        // Each fact is true of another attribute, so that none can stand in for another.
+        let attribute = |(index, value_type): (usize, AttributeType)| AttributeSchema {
+            name: format!("a{index}"),
+            value_type,
+            required: index == 0,
+            multi_valued: index == 1,
+            readable: index == 2,
+            writable_on_create: index == 3,
+            writable_on_update: index == 4,
+            searchable: index == 5,
+            matching_rule: if index == 6 { MatchingRule::Dn } else { MatchingRule::Exact },
+            description: if index == 7 { "the eighth".to_owned() } else { String::new() },
+        };
+        let schema = |uid_attribute: Option<&str>| ObjectSchema {
+            object_class: "account".to_owned(),
+            display_name: "An account".to_owned(),
+            uid_attribute: uid_attribute.map(str::to_owned),
+            attributes: types.into_iter().enumerate().map(attribute).collect(),
+        };
+        let all = vec![schema(None), schema(Some("a1"))];
+        let mut fields = Fields::default();
+        let read = all_of_pb(&mut fields, all.iter().map(to_pb).collect());
+        assert_eq!(fields.finish(read).unwrap(), all);
+    }
 
     #[test]
     fn a_schema_is_read_and_a_nameless_attribute_is_refused_at_its_place() {

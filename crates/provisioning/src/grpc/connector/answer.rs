@@ -1,15 +1,16 @@
 //! Answers of ConnectorService.
 
-use xavyo_connectors::CheckStep;
+use xavyo_connectors::{Capabilities, CheckStep};
 use xavyo_core::ids::ConnectorId;
 use xavyo_wire::{
-    connector::to_pb,
+    connector::{schema, to_pb},
     page::{Page, Tokens},
     pb::{connector as target, provisioning as pb},
+    time,
 };
 
 use crate::{
-    connectors::{Check, Shown},
+    connectors::{Check, Discovered, Shown},
     paging::Listed,
 };
 
@@ -34,4 +35,17 @@ pub(super) fn list(
 pub(super) fn check(check: Check) -> pb::CheckConnectionResponse {
     let step = |CheckStep { name, ok, detail }| target::CheckStep { name, ok, detail };
     pb::CheckConnectionResponse { ok: check.is_ok(), steps: check.steps.into_iter().map(step).collect() }
+}
+
+pub(super) fn discovered(discovered: &Discovered) -> pb::DiscoverSchemaResponse {
+    pb::DiscoverSchemaResponse {
+        object_schemas: discovered.object_schemas.iter().map(schema::to_pb).collect(),
+        capabilities: Some(capabilities(discovered.capabilities)),
+        discovered_at: Some(time::to_pb(discovered.at)),
+    }
+}
+
+fn capabilities(can: Capabilities) -> target::TargetCapabilities {
+    let Capabilities { immutable_ids, versions, disables, repeatable_updates, changes } = can;
+    target::TargetCapabilities { immutable_ids, versions, disables, repeatable_updates, changes }
 }

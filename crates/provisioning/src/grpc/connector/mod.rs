@@ -7,11 +7,7 @@ mod preview;
 
 use tonic::{Request, Response, Status};
 use xavyo_runtime::Caller;
-use xavyo_wire::{
-    page::Tokens,
-    pb::provisioning as pb,
-    status::{not_implemented, status},
-};
+use xavyo_wire::{page::Tokens, pb::provisioning as pb, status::status};
 
 use crate::connectors::Connectors;
 
@@ -109,9 +105,12 @@ impl pb::connector_service_server::ConnectorService for ConnectorServer {
 
     async fn discover_schema(
         &self,
-        _: Request<pb::DiscoverSchemaRequest>,
+        request: Request<pb::DiscoverSchemaRequest>,
     ) -> Answer<pb::DiscoverSchemaResponse> {
-        Err(not_implemented("ConnectorService/DiscoverSchema"))
+        let caller = Caller::of(&request).map_err(status)?;
+        let command = parse::discover(&request.into_inner()).map_err(status)?;
+        let discovered = self.connectors.discover_schema(&caller, command).await.map_err(status)?;
+        Ok(Response::new(answer::discovered(&discovered)))
     }
 
     async fn preview_mapping(

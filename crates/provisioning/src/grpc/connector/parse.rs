@@ -16,7 +16,8 @@ use xavyo_wire::{
 
 use crate::{
     connectors::{
-        CreateConnector, DeleteConnector, GivenSecrets, ListConnectors, PauseConnector, UpdateConnector,
+        CreateConnector, DeleteConnector, DiscoverSchema, GivenSecrets, ListConnectors, PauseConnector,
+        UpdateConnector,
     },
     store::connector::Filter,
 };
@@ -103,6 +104,11 @@ pub(super) fn pause(request: pb::PauseConnectorRequest) -> Result<PauseConnector
         until: fields.time("until", request.until),
     };
     fields.finish(command)
+}
+
+pub(super) fn discover(request: &pb::DiscoverSchemaRequest) -> Result<DiscoverSchema> {
+    let connector_id = connector_id(&request.connector_id)?;
+    Ok(DiscoverSchema { connector_id, refresh: request.refresh })
 }
 
 pub(super) fn rotate(request: &pb::RotateSecretsRequest) -> Result<Option<ConnectorId>> {

@@ -1,5 +1,7 @@
 //! Real targets: a table and a directory, which drift where drift happens, in the target itself.
 
+mod schema;
+
 use sqlx::PgPool;
 use xavyo_sandbox::{
     postgres::{Postgres, TargetDatabase},
