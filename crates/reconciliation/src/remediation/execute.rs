@@ -7,6 +7,7 @@ use xavyo_core::{
     Error, Reason,
     account::AccountKey,
     change::Changes,
+    connector::Mode,
     error::Result,
     ids::{IdentityId, OperationId},
     operation::{OperationStatus, OperationType, Precondition},
@@ -25,6 +26,7 @@ use crate::{
     crash::{self, Point},
     provisioning::{
         account::{LinkCause, PairLink},
+        connector::ConnectorView,
         identity::Effect,
         operation::{Draft, OperationView},
     },
@@ -53,6 +55,7 @@ impl Remediations {
         match &intent.planned.plan {
             Plan::Operate(draft) => self.operate(intent, draft).await,
             Plan::Link { dead_link, identity, account, push } => {
+                check_may_push(&intent.planned.facts.connector, push)?;
                 if let Some(dead) = dead_link {
                     session.unlink(dead, false, &intent.cause()).await?;
                 }
@@ -145,6 +148,22 @@ impl Intent {
     fn cause(&self) -> LinkCause<'_> {
         LinkCause { remediation: self.record.id, reason: self.record.reason.as_deref() }
     }
+}
+
+/// The refusal of what a link would push, before there is a link: half of it must not be done.
+fn check_may_push(connector: &ConnectorView, push: &Changes) -> Result<()> {
+    if push.is_empty() {
+        return Ok(());
+    }
+    if connector.mode == Mode::Observe {
+        let message = "the connector only observes: the link would change the account";
+        return Err(Error::new(Reason::ModeForbids, message).with("mode", connector.mode.name()));
+    }
+    if !connector.policies.allowed_actions.update {
+        let message = "the connector does not allow update: the link would change the account";
+        return Err(Error::new(Reason::ActionNotAllowed, message).with("action", "update"));
+    }
+    Ok(())
 }
 
 /// What the plan was about is gone, or taken, by the time that the other service looks: the finding no longer holds.

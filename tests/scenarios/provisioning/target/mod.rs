@@ -1,5 +1,6 @@
 //! Real targets: a table and a directory, which drift where drift happens, in the target itself.
 
+mod attaching;
 mod schema;
 
 use sqlx::PgPool;
