@@ -11,7 +11,12 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
+use serde_json::Value as Json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::{
     directory::PrivateDirectory,
@@ -92,6 +97,26 @@ impl ScimServer {
     /// The base URL of a tenant, which is made by being asked for.
     pub fn url(&self, tenant: &str) -> String {
         format!("http://{}/{tenant}/v2", self.address())
+    }
+
+    /// One request to a tenant of a server with [`Scheme::Bearer`], as its administrator makes it: `POST`, `/Users`. What is
+    /// not answered with success is an error.
+    pub async fn ask(&self, tenant: &str, method: &str, path: &str, body: Option<Json>) -> Result<Json> {
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let (token, length) = (&self.secret, body.len());
+        // HTTP/1.0: the answer ends with its connection.
+        let request = format!(
+            "{method} /{tenant}/v2{path} HTTP/1.0\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/scim+json\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        let mut stream = TcpStream::connect(self.address()).await?;
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        let (head, body) = answer.split_once("\r\n\r\n").context("an answer has a head")?;
+        let status = head.split(' ').nth(1).unwrap_or_default();
+        ensure!(status.starts_with('2'), "{method} {path}: {status} {body}");
+        if body.is_empty() { Ok(Json::Null) } else { Ok(serde_json::from_str(body)?) }
     }
 
     /// Where clients get their tokens.

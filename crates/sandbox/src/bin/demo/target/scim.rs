@@ -1,11 +1,7 @@
 //! An application that is provisioned by SCIM. Its administrator speaks SCIM, too: there is no other way in.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::{Value as Json, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
 use xavyo_sandbox::scim::{Habits, ScimServer};
 use xavyo_wire::pb::provisioning::{
     ConnectorSecrets, ConnectorSettings, ScimSettings, connector_settings::Kind,
@@ -115,21 +111,7 @@ impl ScimTarget {
         id.with_context(|| format!("no account {username}"))
     }
 
-    /// One request of HTTP/1.0: the answer ends with its connection.
     async fn ask(&self, method: &str, path: &str, body: Option<Json>) -> Result<Json> {
-        let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let (token, length) = (self.server.secret(), body.len());
-        let request = format!(
-            "{method} /{TENANT}/v2{path} HTTP/1.0\r\nAuthorization: Bearer {token}\r\n\
-             Content-Type: application/scim+json\r\nContent-Length: {length}\r\n\r\n{body}"
-        );
-        let mut stream = TcpStream::connect(self.server.address()).await?;
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        let (head, body) = answer.split_once("\r\n\r\n").context("an answer has a head")?;
-        let status = head.split(' ').nth(1).unwrap_or_default();
-        ensure!(status.starts_with('2'), "{method} {path}: {status} {body}");
-        if body.is_empty() { Ok(Json::Null) } else { Ok(serde_json::from_str(body)?) }
+        self.server.ask(TENANT, method, path, body).await
     }
 }
