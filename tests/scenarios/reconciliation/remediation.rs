@@ -140,6 +140,22 @@ async fn an_orphan_is_linked_deleted_or_made_an_identity() {
 }
 
 #[tokio::test]
+async fn a_link_whose_differences_may_not_be_written_is_not_made() {
+    let world = World::new().await;
+    let no_updates = pp::AllowedActions { update: Some(false), ..pp::AllowedActions::default() };
+    let connector = world
+        .connector(|request| request.policies.as_mut().unwrap().allowed_actions = Some(no_updates))
+        .await;
+    world.person("ann", "ann@x", "clerk").await;
+    world.stray(&connector, "ann", "ann@x", "ghost").await;
+    let unlinked = found(&world, &connector).await.remove(0);
+    let link = world.admin.discrepancies.clone().remediate_discrepancy(of(&unlinked, Action::Link)).await;
+    assert_eq!(refused(link).reason, "ACTION_NOT_ALLOWED");
+    let left = found(&world, &connector).await;
+    assert_eq!((left.len(), left[0].discrepancy_type()), (1, Type::Unlinked), "{left:#?}");
+}
+
+#[tokio::test]
 async fn who_is_missing_an_account_can_be_inactivated_instead() {
     let world = World::new().await;
     let connector = world.connector(|_| {}).await;

@@ -187,6 +187,30 @@ async fn a_forgotten_token_is_asked_for_again() {
     assert_eq!(*given.lock().unwrap(), 2);
 }
 
+/// What it can hold and do is asked for each time: an application grows while it is in use.
+#[tokio::test]
+async fn a_server_that_has_changed_is_described_as_it_is_now() {
+    let mut updates = 0;
+    let address = server(move |line, _| {
+        let body = if line.contains("/ServiceProviderConfig") {
+            updates += 1;
+            json!({"etag": {"supported": updates > 1}})
+        } else if line.contains("/Schemas") {
+            let attributes: Vec<Json> = (0..updates).map(|it| json!({"name": format!("a{it}")})).collect();
+            json!({"Resources": [{"id": "urn:ietf:params:scim:schemas:core:2.0:User", "attributes": attributes}]})
+        } else {
+            return None;
+        };
+        Some((200, String::new(), body))
+    });
+    let connector = scim(address.await, |_| {});
+    for count in [1, 2] {
+        let class = connector.describe().await.unwrap().remove(0);
+        assert_eq!((class.object_class.as_str(), class.attributes.len()), ("User", count));
+        assert_eq!(connector.capabilities().versions, count > 1);
+    }
+}
+
 fn key() -> AccountKey {
     AccountKey { external_uid: "ada".into(), immutable_id: Some("7".into()) }
 }
