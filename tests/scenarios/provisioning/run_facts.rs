@@ -47,14 +47,14 @@ async fn a_new_uid_is_told_once_and_never_of_another_account() {
 }
 
 #[tokio::test]
-async fn what_is_told_is_checked_and_by_the_service_alone() {
+async fn what_is_told_is_checked_and_told_by_the_service_or_an_admin_alone() {
     let world = World::new().await;
     let connector = world.connector(|_| {}).await;
     let none = pp::RefreshLinksRequest { connector_id: connector.clone(), links: Vec::new() };
     let refusal = refused(service(&world).accounts.refresh_links(of(&world, none.clone())).await);
     assert_eq!((refusal.code, refusal.fields), (Code::InvalidArgument, vec!["links".to_owned()]));
-    let refusal = refused(world.admin.accounts.clone().refresh_links(none).await);
-    assert_eq!(refusal.code, Code::PermissionDenied);
+    let refusal = refused(world.as_role("operator").accounts.refresh_links(none).await);
+    assert_eq!(refusal.named(), (Code::PermissionDenied, "ROLE_FORBIDS"));
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The feed of WatchOperations: the log in the order (transaction, id), served only below the oldest running
-//! transaction. Ids alone are not the order of commits; with this bound no later commit can come in between.
+//! transaction. Ids alone are not the order of commits; with this bound no later commit can come in between. A move that
+//! follows another one's commit by its lane's lock, in a transaction with a lower number, bears the other's number: see
+//! [`super::log::insert`].
 
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgConnection};

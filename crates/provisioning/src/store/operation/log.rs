@@ -44,6 +44,11 @@ pub struct Move {
 }
 
 /// Appends moves in the order given: their ids rise.
+///
+/// The feed tells an operation's moves in their order: the lane's lock gives it, but a transaction may have had its number
+/// before it waited for that lock, a lower one than the move ahead. It then takes over the number of that move; by id it
+/// comes after it, and nothing has been served so far, because this transaction is still running. A move under a fence
+/// needs no look: its transaction began after the claim, hence after every move ahead.
 pub async fn insert(tx: &mut PgConnection, clock: &Clock, tenant: TenantId, moves: &[Move]) -> Result<()> {
     let ids: Vec<Uuid> = moves.iter().map(|_| clock.new_id()).collect();
     let operations: Vec<Uuid> = moves.iter().map(|one| one.operation_id.0).collect();
@@ -61,9 +66,20 @@ pub async fn insert(tx: &mut PgConnection, clock: &Clock, tenant: TenantId, move
     sqlx::query!(
         r#"insert into operation_log (
                tenant_id, operation_id, id, connector_id, "timestamp", level, message, event,
-               from_status, to_status, actor, fence)
-           select $1, * from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::timestamptz[], $6::text[], $7::text[],
-                                    $8::text[], $9::text[], $10::text[], $11::uuid[], $12::bigint[])"#,
+               from_status, to_status, actor, fence, transaction_id)
+           select $1, move.*, greatest(pg_current_xact_id(), ahead.transaction_id)
+             from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::timestamptz[], $6::text[], $7::text[],
+                         $8::text[], $9::text[], $10::text[], $11::uuid[], $12::bigint[])
+                  as move (operation_id, id, connector_id, "timestamp", level, message, event,
+                           from_status, to_status, actor, fence)
+             left join lateral (
+                   select transaction_id
+                     from operation_log
+                    where tenant_id = $1 and operation_id = move.operation_id
+                      and move.from_status is not null and move.fence is null
+                    order by transaction_id desc
+                    limit 1) as ahead
+               on true"#,
         tenant.0,
         &operations,
         &ids,

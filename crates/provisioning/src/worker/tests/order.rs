@@ -1,7 +1,11 @@
 //! Order, completion, and what is written about it.
 
 use super::*;
-use crate::store::operation::statistics;
+use crate::store::operation::{
+    feed,
+    log::{self, Level, Move},
+    statistics,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operations_of_an_account_are_written_in_their_order_q7() {
@@ -115,4 +119,35 @@ async fn several_updates_of_an_unlinked_account_are_recorded_together() {
     for id in ids {
         assert_eq!(bench.path(id).await, "pending in_progress completed");
     }
+}
+
+/// The later of two moves is made by the transaction that has the lower number: it had it before it waited for the lane.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operations_moves_are_watched_in_their_order_whatever_transaction_began_first() {
+    let bench = Bench::new().await;
+    let (tenant, database) = (bench.caller.tenant, &bench.engine.database);
+    let mut early = database.begin(tenant).await.unwrap();
+    sqlx::query("select pg_current_xact_id()").execute(&mut *early).await.unwrap();
+    let id = bench.create("ann").await;
+    let cancelled = Move {
+        operation_id: id,
+        connector_id: bench.pair.connector,
+        at: bench.engine.clock.now(),
+        event: Some(xavyo_core::operation::Event::Cancelled),
+        from: Some(OperationStatus::Pending),
+        to: OperationStatus::Cancelled,
+        level: Level::Info,
+        message: String::new(),
+        actor: None,
+        fence: None,
+    };
+    log::insert(&mut early, &bench.engine.clock, tenant, &[cancelled]).await.unwrap();
+    db::commit(early).await.unwrap();
+
+    let mut tx = database.begin(tenant).await.unwrap();
+    let from_the_start = feed::Place { transaction: 0, id: Uuid::nil() };
+    let fed = feed::page(&mut tx, tenant, from_the_start, 10).await.unwrap();
+
+    let path: Vec<&str> = fed.iter().map(|(_, line)| line.to_status.as_str()).collect();
+    assert_eq!(path, ["pending", "cancelled"]);
 }
