@@ -8,6 +8,7 @@ mod explain;
 mod guard;
 mod health;
 mod identity;
+mod input;
 mod operation;
 mod pacing;
 mod preview;

@@ -30,6 +30,7 @@ use super::{
     answer::{Answer, Cut},
     room::Room,
     trace::{Call, code_of},
+    unread::unreadable,
 };
 use crate::{
     Clock, Deadline,
@@ -185,6 +186,11 @@ impl Gate {
     fn explain(&self, call: &Call, response: Response<Body>) -> Response<Body> {
         let code = code_of(response.headers()).unwrap_or(Code::Unknown);
         let status = response.extensions().get::<Status>();
+        if let Some(error) = status.and_then(unreadable) {
+            let answer = (self.status)(error);
+            call.ended(answer.code(), status.map(Status::message));
+            return answer.into_http();
+        }
         let error =
             status.map(|status| status.source().map_or_else(|| status.message().to_owned(), with_sources));
         if code != Code::Internal {

@@ -12,18 +12,19 @@ mod health;
 mod room;
 mod service;
 mod trace;
+mod unread;
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
 use tonic::transport::Server;
 
-pub use self::service::Service;
 use self::{
     connection::connections,
     gate::{Gate, GateLayer},
     room::Room,
 };
+pub use self::{service::Service, unread::unreadable};
 use crate::{Runtime, Settings, StartError, auth::Authenticator, tls};
 
 /// The largest message, both ways. Incoming, it is tonic's default; services set it for what they send.

@@ -2,6 +2,7 @@
 
 use tonic::Status;
 use xavyo_core::{Error, error::Result, identity::MAX_SOURCE_KEY};
+use xavyo_runtime::server;
 use xavyo_wire::{
     fields::Fields, limits, pb::provisioning as pb, status::error_of, value::attributes_of_list,
 };
@@ -14,7 +15,8 @@ const ECHOED: usize = 64;
 pub(super) fn incoming(message: Result<pb::ImportIdentitiesRequest, Status>) -> Result<Incoming> {
     use pb::import_identities_request::Item;
     // A stream that breaks is the client's affair: what it has sent is committed.
-    let message = message.map_err(|status| error_of(&status))?;
+    let message =
+        message.map_err(|status| server::unreadable(&status).unwrap_or_else(|| error_of(&status)))?;
     match message.item {
         Some(Item::Start(start)) => {
             let mut fields = Fields::default();
