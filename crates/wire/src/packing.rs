@@ -64,7 +64,7 @@ mod tests {
             assert_eq!(pages.iter().map(Vec::len).sum::<usize>(), count);
             for accounts in pages {
                 assert!(!accounts.is_empty() && accounts.len() <= MAX_ITEMS);
-                assert!(TargetAccountPage { accounts }.encoded_len() <= 1_048_576);
+                assert!(TargetAccountPage { accounts, gone_accounts: Vec::new() }.encoded_len() <= 1_048_576);
             }
         }
     }

@@ -1,15 +1,16 @@
-//! The target's side of a run: every account as digests and keys, ended by the connector's own proof.
+//! The target's side of a run: every account, or what changed since a watermark, as digests and keys, ended by the
+//! connector's own proof.
 //!
 //! A page is digested while the next one is read, and a slow reader slows the target down: nothing is ever held but a
 //! few pages.
 
 use std::sync::Arc;
 
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use tokio::sync::mpsc;
-use xavyo_connectors::{Completeness, ReadItem, ReadRequest};
+use xavyo_connectors::{AccountChange, ChangeItem, Completeness, ReadItem, ReadRequest};
 use xavyo_core::{
-    account::Account,
+    account::{Account, AccountKey},
     connector::TargetFailure,
     correlation::CorrelationKey,
     digest::{self, Digest},
@@ -35,12 +36,17 @@ const WAITING: usize = 2;
 pub struct ReadTarget {
     pub kind: Kind,
     pub include_attributes: bool,
+    /// Only what changed since this watermark of an earlier proof. TARGET_REFUSED, by the code of the connector's failure,
+    /// where the target cannot say it or no longer knows the watermark.
+    pub since: Option<String>,
 }
 
 /// What the stream yields: pages, then the proof.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
     Page(Vec<TargetAccount>),
+    /// Tombstones, in no order with the pages.
+    Gone(Vec<AccountKey>),
     Proof(Proof),
 }
 
@@ -77,7 +83,7 @@ impl Accounts {
         let programs = self.targets.programs().clone();
         tokio::spawn(async move {
             tokio::select! {
-                outcome = view.clone().read(&command.kind.object_class, programs, &items) => {
+                outcome = view.clone().read(command.kind.object_class, command.since, programs, &items) => {
                     if let Err(error) = outcome {
                         // Fails only if the reader has gone.
                         items.send(Err(error)).await.ok();
@@ -97,30 +103,39 @@ pub(super) struct View {
     pub include_attributes: bool,
 }
 
+/// What a connector tells, of everything or of what changed.
+enum Told {
+    Page(Vec<Account>, Vec<AccountKey>),
+    Proof(Completeness),
+}
+
 /// A page whose evaluation is done, or the end.
 enum Step {
-    Page(Vec<(TargetAccount, bool)>),
+    Page(Vec<(TargetAccount, bool)>, Vec<AccountKey>),
     End(Completeness),
 }
 
 impl View {
     async fn read(
         self: Arc<Self>,
-        object_class: &str,
+        object_class: String,
+        since: Option<String>,
         programs: Programs,
         items: &mpsc::Sender<Result<Item>>,
     ) -> Result<()> {
-        let attributes = self.program.target_attributes().to_vec();
-        let request = ReadRequest { object_class: object_class.to_owned(), attributes };
-        let mut steps = self.open.target.read(request).map(|item| self.step(item, &programs)).buffered(AHEAD);
+        let told = self.told(object_class, since.as_deref());
+        let mut steps = told.map(|item| self.step(item, &programs)).buffered(AHEAD);
         let (mut sent, mut unevaluable) = (0, 0);
         while let Some(step) = steps.next().await {
             match step? {
-                Step::Page(evaluated) => {
+                Step::Page(evaluated, gone) => {
                     let (page, failed): (Vec<TargetAccount>, Vec<bool>) = evaluated.into_iter().unzip();
-                    sent += i64::try_from(page.len()).unwrap_or(i64::MAX);
+                    sent += i64::try_from(page.len() + gone.len()).unwrap_or(i64::MAX);
                     unevaluable +=
                         i64::try_from(failed.iter().filter(|failed| **failed).count()).unwrap_or(0);
+                    if !gone.is_empty() && items.send(Ok(Item::Gone(gone))).await.is_err() {
+                        return Ok(());
+                    }
                     if items.send(Ok(Item::Page(page))).await.is_err() {
                         return Ok(());
                     }
@@ -138,20 +153,28 @@ impl View {
         Ok(())
     }
 
+    fn told(&self, object_class: String, since: Option<&str>) -> BoxStream<'_, Result<Told, TargetFailure>> {
+        let request = ReadRequest { object_class, attributes: self.program.target_attributes().to_vec() };
+        match since {
+            None => self.open.target.read(request).map_ok(Told::from).boxed(),
+            Some(since) => self.open.target.changes(request, since).map_ok(Told::from).boxed(),
+        }
+    }
+
     /// Evaluates a page away from the threads that answer calls.
     fn step(
         self: &Arc<Self>,
-        item: Result<ReadItem, TargetFailure>,
+        item: Result<Told, TargetFailure>,
         programs: &Programs,
     ) -> impl Future<Output = Result<Step>> + use<> {
         let (view, programs) = (Arc::clone(self), programs.clone());
         async move {
             match item.map_err(targets::failed)? {
-                ReadItem::Proof(completeness) => Ok(Step::End(completeness)),
-                ReadItem::Page(accounts) => {
+                Told::Proof(completeness) => Ok(Step::End(completeness)),
+                Told::Page(accounts, gone) => {
                     let evaluate =
                         move || accounts.into_iter().map(|account| view.look_at(account)).collect();
-                    Ok(Step::Page(programs.run(evaluate).await?))
+                    Ok(Step::Page(programs.run(evaluate).await?, gone))
                 }
             }
         }
@@ -168,6 +191,33 @@ impl View {
         let failed = protected.is_err();
         let is_protected = protected.unwrap_or(true);
         (TargetAccount { account, digest, correlation_keys, is_protected }, failed)
+    }
+}
+
+impl From<ReadItem> for Told {
+    fn from(item: ReadItem) -> Self {
+        match item {
+            ReadItem::Page(accounts) => Self::Page(accounts, Vec::new()),
+            ReadItem::Proof(proof) => Self::Proof(proof),
+        }
+    }
+}
+
+impl From<ChangeItem> for Told {
+    fn from(item: ChangeItem) -> Self {
+        match item {
+            ChangeItem::Page(changes) => {
+                let (mut accounts, mut gone) = (Vec::new(), Vec::new());
+                for change in changes {
+                    match change {
+                        AccountChange::Changed(account) => accounts.push(account),
+                        AccountChange::Gone(key) => gone.push(key),
+                    }
+                }
+                Self::Page(accounts, gone)
+            }
+            ChangeItem::Proof(proof) => Self::Proof(proof),
+        }
     }
 }
 

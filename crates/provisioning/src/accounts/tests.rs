@@ -60,13 +60,14 @@ impl Ground {
     }
 
     async fn seen(&self, connector: ConnectorId) -> (Vec<TargetAccount>, target::Proof) {
-        let command = ReadTarget { kind: kind(connector), include_attributes: false };
+        let command = ReadTarget { kind: kind(connector), include_attributes: false, since: None };
         let items = self.accounts.read_target(&self.caller, command).await.unwrap();
         let mut accounts = Vec::new();
         let items: Vec<_> = ReceiverStream::new(items).collect().await;
         for item in items {
             match item.unwrap() {
                 target::Item::Page(page) => accounts.extend(page),
+                target::Item::Gone(keys) => panic!("{keys:?} in a read of all"),
                 target::Item::Proof(proof) => return (accounts, proof),
             }
         }
@@ -265,7 +266,7 @@ async fn a_paused_connector_is_not_read() {
     let id = ground.connector("hr", Mode::Observe, 1).await;
     let pause = PauseConnector { connector_id: id, reason: None, until: None };
     ground.connectors.pause(&ground.caller, pause).await.unwrap();
-    let command = ReadTarget { kind: kind(id), include_attributes: false };
+    let command = ReadTarget { kind: kind(id), include_attributes: false, since: None };
     let refused = ground.accounts.read_target(&ground.caller, command).await.unwrap_err();
     assert_eq!(refused.reason, Reason::ConnectorPaused);
 }

@@ -62,6 +62,7 @@ impl Session {
             object_class: kind.object_class.clone(),
             intent: kind.intent.clone(),
             include_attributes: false,
+            since: None,
         };
         let answer = self.accounts().read_target_accounts(self.streaming(request)).await.map_err(failed)?;
         Ok(TargetRead(answer.into_inner()))

@@ -1,6 +1,7 @@
 //! Real targets: a table and a directory, which drift where drift happens, in the target itself.
 
 mod attaching;
+mod changes;
 mod schema;
 
 use sqlx::PgPool;

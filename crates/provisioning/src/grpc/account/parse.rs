@@ -126,6 +126,7 @@ pub(super) fn read_target(request: pb::ReadTargetAccountsRequest) -> Result<Read
     let command = ReadTarget {
         kind: kind(&mut fields, &request.connector_id, request.object_class, request.intent),
         include_attributes: request.include_attributes,
+        since: fields.optional_text("since", request.since, limits::SETTING),
     };
     fields.finish(command)
 }

@@ -32,11 +32,15 @@ pub(super) fn target(
     items: mpsc::Receiver<Result<target::Item>>,
 ) -> impl Stream<Item = Result<pb::ReadTargetAccountsResponse, Status>> {
     use pb::read_target_accounts_response::Item;
-    let messages = |item| match item {
+    let page = |accounts, gone_accounts| Item::Page(pb::TargetAccountPage { accounts, gone_accounts });
+    let messages = move |item| match item {
         target::Item::Page(accounts) => packed(accounts.into_iter().map(target_account))
             .into_iter()
-            .map(|accounts| Item::Page(pb::TargetAccountPage { accounts }))
+            .map(|accounts| page(accounts, Vec::new()))
             .collect(),
+        target::Item::Gone(keys) => {
+            packed(keys.into_iter().map(gone)).into_iter().map(|gone| page(Vec::new(), gone)).collect()
+        }
         target::Item::Proof(proof) => vec![Item::Proof(target_proof(proof))],
     };
     let answer = |item| pb::ReadTargetAccountsResponse { item: Some(item) };
@@ -135,6 +139,10 @@ fn link(link: LinkedAccount) -> pb::ExpectedLink {
 
 fn rejected(account: AccountKey) -> pb::RejectedAccount {
     pb::RejectedAccount { external_uid: account.external_uid, immutable_id: account.immutable_id }
+}
+
+fn gone(account: AccountKey) -> pb::GoneAccount {
+    pb::GoneAccount { external_uid: account.external_uid, immutable_id: account.immutable_id }
 }
 
 fn busy_account(account: AccountKey) -> pb::BusyAccount {

@@ -151,6 +151,7 @@ impl Town {
             object_class: self.object_class.clone(),
             intent: String::new(),
             include_attributes: true,
+            since: None,
         };
         let mut pages = self.accounts.clone().read_target_accounts(request).await?.into_inner();
         let mut judge = self.ground.provisioning.superuser().await?;
