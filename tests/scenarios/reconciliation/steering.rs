@@ -1,10 +1,15 @@
 //! Steering runs: paused, resumed and cancelled in any phase, held up by their connector, taken over; and everything that
 //! is refused. Whatever happens on the way, what is found is the same (R6).
 
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
 use tonic::Code;
+use xavyo_sandbox::slapd::{HOST, Options, Slapd};
 use xavyo_tests::{World, refused};
 use xavyo_wire::pb::{common, provisioning as pp, reconciliation as pr};
 
+use crate::provisioning::target::directory;
 use pr::{PauseReason, ReconciliationRunStatus as Status, RunPhase as Phase};
 
 /// What a run found, whatever its rows are called.
@@ -114,6 +119,34 @@ async fn a_target_that_is_down_pauses_the_run_until_it_is_back() {
     assert_eq!(paused.pause_reason(), PauseReason::Connector);
     let ended = world.admin.run_ended(&run).await;
     assert_eq!((ended.status(), ended.discrepancies_found), (Status::Completed, 1));
+}
+
+/// A directory that nobody serves, or that takes a call and never says a word.
+#[tokio::test]
+async fn a_directory_out_of_reach_pauses_the_run_within_the_time_of_a_call() {
+    let world = World::new().await;
+    let slapd = Slapd::start(&Options::default()).await.unwrap();
+    let silent = TcpListener::bind((HOST, 0)).await.unwrap();
+    let closed = TcpListener::bind((HOST, 0)).await.unwrap().local_addr().unwrap().port();
+    for port in [closed, silent.local_addr().unwrap().port()] {
+        let mut request = directory(&slapd, slapd.password());
+        request.policies.get_or_insert_default().call_timeout_seconds = 2;
+        if let Some(pp::connector_settings::Kind::Ldap(ldap)) =
+            request.settings.as_mut().unwrap().kind.as_mut()
+        {
+            ldap.port = port.into();
+        }
+        let made = world.admin.connectors.clone().create_connector(request).await.unwrap().into_inner();
+        let run = world.admin.start_full(&made.connector.unwrap().id).await.id;
+        let began = Instant::now();
+
+        let paused = world.admin.run_is(&run, Status::Paused).await;
+
+        assert_eq!(paused.pause_reason(), PauseReason::Connector);
+        assert!(began.elapsed() < Duration::from_secs(15), "{port}: {:?}", began.elapsed());
+        world.admin.cancel_run(&run).await.unwrap();
+        assert_eq!(world.admin.run_ended(&run).await.status(), Status::Cancelled);
+    }
 }
 
 #[tokio::test]
