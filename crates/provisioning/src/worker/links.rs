@@ -176,9 +176,15 @@ pub async fn write(
     }
     let saved: Vec<LinkUpsert> = saved.into_values().collect();
     let names: Vec<(Alias, LaneId)> = names.into_iter().collect();
-    link::delete_all(tx, tenant, &gone).await?;
-    link::save_all(tx, tenant, &saved).await?;
-    link::insert_events(tx, clock, tenant, &events).await?;
+    if !gone.is_empty() {
+        link::delete_all(tx, tenant, &gone).await?;
+    }
+    if !saved.is_empty() {
+        link::save_all(tx, tenant, &saved).await?;
+    }
+    if !events.is_empty() {
+        link::insert_events(tx, clock, tenant, &events).await?;
+    }
     alias::reassign(tx, tenant, &names).await?;
     crash::point(Point::LinkWritten);
     Ok(())

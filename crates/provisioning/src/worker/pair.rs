@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -38,6 +39,9 @@ use crate::{
 
 /// The most claims in one recording transaction.
 const RECORDED_AT_ONCE: usize = 512;
+
+/// How long an outcome waits for others that may be recorded with it, while calls are still to come.
+const GATHERED_FOR: Duration = Duration::from_millis(2);
 
 /// Claims of a pair under way at once: while one is being recorded, the next calls the target and one more is claimed.
 const ROUNDS: usize = 3;
@@ -109,7 +113,7 @@ impl Engine {
         }
         lost?;
         match (left?, health) {
-            (_, Health::BadCredentials) => Ok(()),
+            (_, Health::BadCredentials) | (Left::Stopped | Left::Unwell(_), Health::Serves) => Ok(()),
             (_, Health::Down) => {
                 tracing::warn!(tenant = %pair.tenant, connector = %pair.connector, "the target is down");
                 Ok(())
@@ -121,7 +125,6 @@ impl Engine {
                 tokio::time::sleep(SHARE_AGAIN).await;
                 Ok(())
             }
-            (Left::Stopped | Left::Unwell(_), Health::Serves) => Ok(()),
         }
     }
 
@@ -225,12 +228,13 @@ impl Engine {
         let begun = Instant::now();
         let references = self.references(pair, target, &claims).await?;
         let at_once = usize::try_from(target.connector.policies.max_concurrency.0).unwrap_or(1).max(1);
-        let mut executed = stream::iter(claims.into_iter().zip(references))
+        let executed = stream::iter(claims.into_iter().zip(references))
             .map(|(claim, references)| {
                 execute(Arc::clone(target), self.clock.clone(), licence.clone(), references, claim)
             })
-            .buffer_unordered(at_once)
-            .ready_chunks(RECORDED_AT_ONCE);
+            .buffer_unordered(at_once);
+        let mut executed =
+            pin!(tokio_stream::StreamExt::chunks_timeout(executed, RECORDED_AT_ONCE, GATHERED_FOR));
         let mut health = Health::Serves;
         let mut recorded = Ok(());
         while let Some(batch) = executed.next().await {

@@ -98,10 +98,17 @@ pub async fn reassign(tx: &mut PgConnection, tenant: TenantId, named: &[(Alias, 
     let lanes: Vec<Uuid> = named.iter().map(|(_, lane)| lane.0).collect();
     sqlx::query!(
         "insert into lane_alias (tenant_id, connector_id, kind, key, lane_id)
-         select $1, * from unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[])
+         select $1, named.*
+           from unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[]) as named(connector_id, kind, key, lane_id)
+           left join lateral (
+                select lane_id
+                  from lane_alias
+                 where tenant_id = $1 and connector_id = named.connector_id
+                   and kind = named.kind and key = named.key
+                 limit 1) as known on true
+          where known.lane_id is distinct from named.lane_id
          on conflict (tenant_id, connector_id, kind, key) do update
-            set lane_id = excluded.lane_id
-          where lane_alias.lane_id <> excluded.lane_id",
+            set lane_id = excluded.lane_id",
         tenant.0,
         &connectors,
         &kinds,

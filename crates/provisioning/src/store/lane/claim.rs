@@ -101,7 +101,10 @@ pub async fn claim(
                 claimed_through = ($6::bigint[])[width_bucket(id, $4::uuid[])],
                 fence = fence + 1,
                 ready_rank = null, wake_at = null
-          where tenant_id = $1 and id = any($4)
+          where ctid = any (array(
+                select here.ctid
+                  from unnest($4::uuid[]) as one(id)
+                 cross join lateral (select ctid from lane where tenant_id = $1 and id = one.id limit 1) as here))
       returning id, fence",
         tenant.0,
         worker.0,
@@ -128,12 +131,14 @@ pub async fn lock_held(
     let ids: Vec<Uuid> = held.iter().map(|one| one.lane.0).collect();
     let fences: Vec<i64> = held.iter().map(|one| one.fence).collect();
     let ids = sqlx::query_scalar!(
-        "select id
-           from lane
-          where tenant_id = $1 and id = any($3) and worker_id = $2
-            and fence = ($4::bigint[])[width_bucket(id, $3::uuid[])]
-          order by id
-            for no key update",
+        "select ours.id
+           from unnest($3::uuid[], $4::bigint[]) as held(id, fence)
+          cross join lateral (
+                select id, worker_id, fence
+                  from lane
+                 where tenant_id = $1 and id = held.id
+                   for no key update) as ours
+          where ours.worker_id = $2 and ours.fence = held.fence",
         tenant.0,
         worker.0,
         &ids,
@@ -161,7 +166,10 @@ pub async fn release(
             set worker_id = null, claimed_from = null, claimed_through = null, claimed_at = null,
                 length = length - ($3::int[])[width_bucket(id, $2::uuid[])],
                 runs_singly = ($4::bool[])[width_bucket(id, $2::uuid[])]
-          where tenant_id = $1 and id = any($2)
+          where ctid = any (array(
+                select here.ctid
+                  from unnest($2::uuid[]) as one(id)
+                 cross join lateral (select ctid from lane where tenant_id = $1 and id = one.id limit 1) as here))
       returning id, length",
         tenant.0,
         &ids,
@@ -236,7 +244,10 @@ pub async fn take_over(tx: &mut PgConnection, tenant: TenantId, lanes: &[LaneId]
             set worker_id = null, claimed_from = null, claimed_through = null, claimed_at = null,
                 fence = fence + 1,
                 runs_singly = true
-          where tenant_id = $1 and id = any($2)",
+          where ctid = any (array(
+                select here.ctid
+                  from unnest($2::uuid[]) as one(id)
+                 cross join lateral (select ctid from lane where tenant_id = $1 and id = one.id limit 1) as here))",
         tenant.0,
         &ids,
     )

@@ -92,7 +92,10 @@ pub async fn fill(tx: &mut PgConnection, tenant: TenantId, mut lanes: Vec<Filled
                 ready_rank = ($5::timestamptz[])[width_bucket(id, $2::uuid[])],
                 wake_at = ($6::timestamptz[])[width_bucket(id, $2::uuid[])],
                 blocked_by_operation_id = null
-          where tenant_id = $1 and id = any($2)",
+          where ctid = any (array(
+                select here.ctid
+                  from unnest($2::uuid[]) as one(id)
+                 cross join lateral (select ctid from lane where tenant_id = $1 and id = one.id limit 1) as here))",
         tenant.0,
         &ids,
         &next,
@@ -161,7 +164,10 @@ pub async fn refresh(
                                  then heads.wake_at[width_bucket(lane.id, $2)] end,
                   blocked_by_operation_id = heads.blocked_by[width_bucket(lane.id, $2)]
              from heads
-            where lane.tenant_id = $1 and lane.id = any($2)"#,
+            where lane.ctid = any (array(
+                  select here.ctid
+                    from unnest($2::uuid[]) as one(id)
+                   cross join lateral (select ctid from lane where tenant_id = $1 and id = one.id limit 1) as here))"#,
         tenant.0,
         &ids,
         now,

@@ -76,15 +76,19 @@ impl From<LaneRow> for Lane {
 
 /// Locks lanes in id order and returns them in that order.
 pub async fn lock(tx: &mut PgConnection, tenant: TenantId, lanes: &[LaneId]) -> Result<Vec<Lane>> {
-    let ids: Vec<Uuid> = lanes.iter().map(|lane| lane.0).collect();
+    let mut ids: Vec<Uuid> = lanes.iter().map(|lane| lane.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
     let rows = sqlx::query_as!(
         LaneRow,
-        "select id, fence, next_sequence, length, runs_singly,
-                worker_id, claimed_from, claimed_through, claimed_at
-           from lane
-          where tenant_id = $1 and id = any($2)
-          order by id
-            for no key update",
+        "select locked.*
+           from unnest($2::uuid[]) as one(id)
+          cross join lateral (
+                select id, fence, next_sequence, length, runs_singly,
+                       worker_id, claimed_from, claimed_through, claimed_at
+                  from lane
+                 where tenant_id = $1 and id = one.id
+                   for no key update) as locked",
         tenant.0,
         &ids,
     )
@@ -102,7 +106,11 @@ pub async fn take_places(tx: &mut PgConnection, tenant: TenantId, taken: &[(Lane
         "update lane
             set next_sequence = next_sequence + taken.n
            from unnest($2::uuid[], $3::bigint[]) as taken(id, n)
-          where lane.tenant_id = $1 and lane.id = any($2) and lane.id = taken.id and taken.n > 0",
+          where lane.ctid = any (array(
+                select here.ctid
+                  from unnest($2::uuid[]) as one(id)
+                 cross join lateral (select ctid from lane where tenant_id = $1 and id = one.id limit 1) as here))
+            and lane.id = taken.id and taken.n > 0",
         tenant.0,
         &ids,
         &counts,

@@ -84,7 +84,12 @@ pub async fn save_changed(
                        $9::jsonb[], $10::text[], $11::uuid[], $12::text[], $13::bool[])
                 as changed(id, status, sequence, retry_count, crash_count, next_attempt_at, payload,
                            hold_reason, conflict_id, decided, overtaken)
-          where operation.tenant_id = $1 and operation.id = any($3) and operation.id = changed.id",
+          where operation.ctid = any (array(
+                select here.ctid
+                  from unnest($3::uuid[]) as one(id)
+                 cross join lateral (
+                       select ctid from operation where tenant_id = $1 and id = one.id limit 1) as here))
+            and operation.id = changed.id",
     )
     .bind(tenant.0)
     .bind(now)
@@ -117,7 +122,12 @@ pub async fn note_conflicts(
         "update operation
             set conflict_id = party.conflict_id
            from unnest($2::uuid[], $3::uuid[]) as party(id, conflict_id)
-          where operation.tenant_id = $1 and operation.id = any($2) and operation.id = party.id",
+          where operation.ctid = any (array(
+                select here.ctid
+                  from unnest($2::uuid[]) as one(id)
+                 cross join lateral (
+                       select ctid from operation where tenant_id = $1 and id = one.id limit 1) as here))
+            and operation.id = party.id",
         tenant.0,
         &ids,
         &conflicts,

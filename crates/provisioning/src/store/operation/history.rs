@@ -58,7 +58,11 @@ pub async fn archive(
          -- they leave the hot table
          gone as (
              delete from operation
-              where tenant_id = $1 and id = any($3)
+              where ctid = any (array(
+                    select here.ctid
+                      from unnest($3::uuid[]) as one(id)
+                     cross join lateral (
+                           select ctid from operation where tenant_id = $1 and id = one.id limit 1) as here))
           returning *)
          insert into operation_history (
              tenant_id, id, connector_id, connector_name, connector_revision, user_id, operation_type,

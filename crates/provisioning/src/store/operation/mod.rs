@@ -287,7 +287,12 @@ pub async fn save(tx: &mut PgConnection, tenant: TenantId, kept: &[Kept], now: D
                        $10::text[], $11::bool[], $12::uuid[], $13::text[], $14::timestamptz[])
                 as kept(id, status, retry_count, attempts, crash_count, next_attempt_at, error_code,
                         error_message, outcome_unknown, conflict_id, hold_reason, first_claimed_at)
-          where operation.tenant_id = $1 and operation.id = any($3) and operation.id = kept.id",
+          where operation.ctid = any (array(
+                select here.ctid
+                  from unnest($3::uuid[]) as one(id)
+                 cross join lateral (
+                       select ctid from operation where tenant_id = $1 and id = one.id limit 1) as here))
+            and operation.id = kept.id",
         tenant.0,
         now,
         &ids,
