@@ -1,5 +1,7 @@
 //! Conflicts: what the connector's policy decides, what a person decides, and what waits for neither.
 
+mod table;
+
 use tonic::{Code, Status};
 use xavyo_tests::{World, refused, set, update_of};
 use xavyo_wire::pb::{
