@@ -186,6 +186,6 @@ async fn a_delta_that_cannot_be_one_is_a_full_run_and_says_why() {
         (run.mode(), run.requested_mode()),
         (pr::ReconciliationMode::Full, pr::ReconciliationMode::Delta)
     );
-    assert_eq!(run.mode_note(), "the target does not report changes");
+    assert_eq!(run.mode_note(), "there are no delta runs yet: everything is read");
     world.admin.run_ended(&run.id).await;
 }

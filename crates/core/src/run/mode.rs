@@ -7,8 +7,8 @@ use super::ReconciliationMode;
 /// What a delta would start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Basis {
-    /// The connector reports changes at all.
-    pub reports_changes: bool,
+    /// Whoever runs it can compare what changed without comparing everything.
+    pub compares_changes: bool,
     /// A completed non-dry run stored the target's watermark, and the target still takes it.
     pub has_watermark: bool,
     /// When the last completed full run ended, and the connector revision that it compared under.
@@ -27,8 +27,8 @@ pub fn choose(
     let full = |why: String| (ReconciliationMode::Full, Some(why));
     match (requested, basis.last_full) {
         (ReconciliationMode::Full, _) => (ReconciliationMode::Full, None),
-        (ReconciliationMode::Delta, _) if !basis.reports_changes => {
-            full("the target does not report changes".to_owned())
+        (ReconciliationMode::Delta, _) if !basis.compares_changes => {
+            full("there are no delta runs yet: everything is read".to_owned())
         }
         (ReconciliationMode::Delta, None) => full("no full run has completed yet".to_owned()),
         (ReconciliationMode::Delta, Some(_)) if !basis.has_watermark => {
@@ -55,7 +55,7 @@ mod tests {
     fn a_delta_without_a_basis_is_a_full_run_and_says_why() {
         let ended = DateTime::UNIX_EPOCH;
         let sound = Basis {
-            reports_changes: true,
+            compares_changes: true,
             has_watermark: true,
             last_full: Some((ended, 4)),
             revision: 4,
@@ -64,7 +64,7 @@ mod tests {
         let now = ended + TimeDelta::days(6);
         for (basis, now, why) in [
             (sound, now, None),
-            (Basis { reports_changes: false, ..sound }, now, Some("does not report changes")),
+            (Basis { compares_changes: false, ..sound }, now, Some("no delta runs yet")),
             (Basis { last_full: None, ..sound }, now, Some("no full run")),
             (Basis { has_watermark: false, ..sound }, now, Some("watermark")),
             (Basis { revision: 5, ..sound }, now, Some("revision is 5")),

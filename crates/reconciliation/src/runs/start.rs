@@ -100,8 +100,8 @@ impl Runs {
         let now = self.clock.now();
         let last = baseline::find_origin(tx, caller.tenant, connector.id).await?;
         let basis = Basis {
-            // Connectors tell no changes since a watermark: every delta is a full run.
-            reports_changes: false,
+            // What changed since a watermark can be read, but is not compared by itself: every delta is a full run.
+            compares_changes: false,
             has_watermark: false,
             last_full: last.map(|origin| (origin.completed_at, origin.connector_revision)),
             revision: connector.revision,
