@@ -16,3 +16,4 @@ mod queue;
 mod run_facts;
 mod story;
 pub mod target;
+mod watch;
