@@ -203,3 +203,65 @@ async fn nothing_waits_more_than_ten_minutes_behind_what_is_more_urgent_q10() {
     let claims = super::super::claim::claim(database, clock, lease.worker, bench.pair, &target, 1).await;
     assert_eq!(claims.unwrap()[0].operations[0].id, patient);
 }
+
+impl Bench {
+    /// A connector of that tenant, too slow for what waits for it.
+    async fn backlog(&self, tenant: TenantId, number: usize) {
+        let Engine { database, clock, .. } = &self.engine;
+        let store = format!("{}-{tenant}-{number}", self.store);
+        let settings = MemorySettings { store, latency_ms: 100, ..MemorySettings::default() };
+        let mut connector = connector_over(clock, settings);
+        connector.name = format!("slow{number}");
+        connector.policies.max_concurrency = Concurrency(2);
+        let caller = Caller { tenant, ..self.caller.clone() };
+        let mut tx = database.begin(tenant).await.unwrap();
+        connector::insert(&mut tx, tenant, &connector, caller.subject).await.unwrap();
+        db::commit(tx).await.unwrap();
+        let create = |uid| CreateOperation {
+            connector_id: connector.id,
+            ..self.command(OperationType::Create, &format!("u{uid}"), set("mail", "x@x"))
+        };
+        self.operations.create_batch(&caller, (0..200).map(create).collect(), None).await.unwrap();
+    }
+
+    async fn completed(&self, tenant: TenantId) -> i64 {
+        let mut tx = self.engine.database.begin(tenant).await.unwrap();
+        sqlx::query_scalar("select count(*) from operation_history where tenant_id = $1")
+            .bind(tenant.0)
+            .fetch_one(&mut *tx)
+            .await
+            .unwrap()
+    }
+
+    /// One place works for one turn.
+    async fn one_turn(&self) {
+        self.engine.lease.renew(&self.engine.database).await.unwrap();
+        let mut working = tokio::task::JoinSet::new();
+        let started = self.engine.step(&mut working, &CancellationToken::new()).await.unwrap();
+        assert_eq!(started, 1);
+        working.join_next().await.unwrap().unwrap();
+    }
+}
+
+/// As the engine does it: `core::turns` has the same for many tenants, by a clock of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_always_has_work_gets_half_of_an_even_share_of_the_turns_however_much_others_have_q10() {
+    const TURNS: usize = 6;
+    let mut bench = Bench::new().await;
+    bench.engine.limits = Limits { pairs: 1, lanes_per_claim: 4, ..bench.engine.limits };
+    let tenants = [bench.pair.tenant, TenantId(Uuid::from_u128(9))];
+    for (tenant, number) in [(0, 1), (0, 2), (0, 3), (0, 4), (1, 1)] {
+        bench.backlog(tenants[tenant], number).await;
+    }
+    let mut turns = [0; 2];
+    for _ in 0..TURNS {
+        let before = [bench.completed(tenants[0]).await, bench.completed(tenants[1]).await];
+        bench.one_turn().await;
+        let after = [bench.completed(tenants[0]).await, bench.completed(tenants[1]).await];
+        for tenant in [0, 1] {
+            turns[tenant] += usize::from(after[tenant] > before[tenant]);
+        }
+    }
+    assert_eq!(turns.iter().sum::<usize>(), TURNS, "each turn is one tenant's: {turns:?}");
+    assert!(turns.iter().all(|had| had * 2 * tenants.len() >= TURNS), "{turns:?}");
+}
