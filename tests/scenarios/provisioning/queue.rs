@@ -144,6 +144,15 @@ async fn a_dead_letter_is_retried_from_the_start_or_resolved_for_good_q2() {
 }
 
 #[tokio::test]
+async fn a_completed_operation_takes_no_move_q2() {
+    let world = World::new().await;
+    let connector = world.connector(|_| {}).await;
+    let id = world.admin.accept(update_of(&connector, "ann", "a@x")).await;
+    world.admin.ended(&id).await;
+    takes_only(&world, &id, "completed", &[]).await;
+}
+
+#[tokio::test]
 async fn a_stale_etag_moves_nothing() {
     let world = World::new().await;
     let connector = world.connector(|_| {}).await;

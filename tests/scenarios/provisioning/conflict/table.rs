@@ -44,7 +44,7 @@ impl<'a> Scene<'a> {
                 && conflict_type == "external_change"
             {
                 memory.latency_ms = 300;
-                request.object_types[0].protected = "account.mail == 'root@x'".to_owned();
+                "account.mail == 'root@x'".clone_into(&mut request.object_types[0].protected);
             }
         });
         let connector = connector.await;
