@@ -60,7 +60,7 @@ struct Bench {
     pair: Pair,
     store: String,
     /// Dropped last: the database lives as long as it.
-    _database: postgres::Database,
+    database: postgres::Database,
 }
 
 fn set(name: &str, value: &str) -> Changes {
@@ -124,7 +124,7 @@ impl Bench {
             pair: Pair { tenant: caller.tenant, connector: connector.id },
             caller,
             store,
-            _database: database,
+            database,
         }
     }
 

@@ -42,7 +42,7 @@ async fn creates_whose_commit_fails_are_not_tried_again_one_by_one_fault_23() {
         create constraint trigger fail_first after insert on audit_event deferrable initially deferred
             for each row execute function fail_first();";
     let bench = Bench::new().await;
-    let mut owner = bench._database.superuser().await.unwrap();
+    let mut owner = bench.database.superuser().await.unwrap();
     sqlx::raw_sql(FAIL_ONE_COMMIT).execute(&mut owner).await.unwrap();
     let command = |n| bench.command(OperationType::Create, &format!("user{n}"), set("mail", "one@x"));
     let calls = (0..9).map(|n| bench.operations.create(&bench.caller, command(n), None));
