@@ -22,6 +22,8 @@ const PATIENT: Duration = Duration::from_secs(20);
 const HASTY: Duration = Duration::from_millis(700);
 /// A call whose limit is [`HASTY`] has ended by then, or never does.
 const AT_LAST: Duration = Duration::from_secs(30);
+/// Bytes a second.
+const SLOWLY: u32 = 32 * 1024;
 const LATENCY: Duration = Duration::from_millis(15);
 
 pub async fn bad_credentials_are_told_from_everything_else(target: &Target) -> Result<()> {
@@ -152,6 +154,9 @@ pub async fn a_read_whose_connection_breaks_has_no_proof(target: &Target) -> Res
         shorten_pages(settings);
         move_to(settings, proxy.port());
     })?;
+    // So slow that the end is still to come when the first page has arrived, also where pages are a stream.
+    let slow = Flow { bytes_per_second: Some(SLOWLY), ..Flow::default() };
+    proxy.set(Rules { to_client: slow, ..Rules::default() });
     let request = ReadRequest { object_class: target.class().to_owned(), attributes: Vec::new() };
     let mut items = connector.read(request);
     items.next().await.context("no first page")??;
