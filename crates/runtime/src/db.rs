@@ -115,6 +115,11 @@ pub async fn commit(transaction: Transaction) -> Result<()> {
     transaction.commit().await.map_err(failed)
 }
 
+/// Ends a transaction that has only read. Nobody waits for it: it is rolled back on the connection's way home.
+pub fn leave(transaction: Transaction) {
+    drop(transaction);
+}
+
 /// Runs a whole transaction, and runs it again, up to three times, when others were in its way (deadlock,
 /// serialization failure). `transaction` begins and commits it, and does nothing that cannot be repeated.
 pub async fn retry<T, F>(mut transaction: impl FnMut() -> F) -> Result<T>

@@ -106,6 +106,9 @@ pub async fn get(tx: &mut PgConnection, tenant: TenantId, id: IdentityId) -> Res
 
 /// Those of the ids that exist, in no order that counts.
 pub async fn find_all(tx: &mut PgConnection, tenant: TenantId, ids: &[IdentityId]) -> Result<Vec<Identity>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
     let rows = sqlx::query_as!(
         IdentityRow,

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use xavyo_core::{error::Result, ids::WorkerId};
 use xavyo_runtime::{Clock, Database, Tasks, lifecycle::with_sources};
 
-use self::{busy::Busy, health::Sightings, lease::Lease};
+use self::{busy::Busy, health::Sightings, lease::Lease, take_over::Looks};
 use crate::{store::connector::work, targets::Targets};
 
 /// Limits of one process.
@@ -66,6 +66,7 @@ pub struct Engine {
     limits: Limits,
     sightings: Sightings,
     busy: Busy,
+    looks: Looks,
 }
 
 impl Engine {
@@ -80,7 +81,17 @@ impl Engine {
     ) -> Self {
         let lease = Lease::new(worker);
         let sightings = Sightings::default();
-        Self { database, clock, targets, lease, nudge, limits, sightings, busy: Busy::default() }
+        Self {
+            database,
+            clock,
+            targets,
+            lease,
+            nudge,
+            limits,
+            sightings,
+            busy: Busy::default(),
+            looks: Looks::default(),
+        }
     }
 
     /// Starts everything in the background.
@@ -126,7 +137,7 @@ impl Engine {
         let mut tx = self.database.begin_system().await?;
         let each = i64::try_from(self.limits.pairs).unwrap_or(i64::MAX);
         let mut due = work::find_due(&mut tx, self.clock.now(), each).await?;
-        xavyo_runtime::db::commit(tx).await?;
+        xavyo_runtime::db::leave(tx);
         let mut started = 0;
         while started < free {
             let Some(busy) = self.busy.begin_next(&mut due) else { break };

@@ -55,9 +55,6 @@ const SLOW: Duration = Duration::from_secs(1);
 /// How long a pair is worked on at most, though no other waits: it is looked up anew.
 const LONGEST_TURN: Duration = Duration::from_secs(5);
 
-/// The pause between two looks for the lanes of dead workers, while there is always something to claim.
-const TAKE_OVER_EVERY: Duration = Duration::from_secs(1);
-
 /// The pause before a pair is looked at again of which others make all calls.
 const SHARE_AGAIN: Duration = Duration::from_millis(100);
 
@@ -137,14 +134,12 @@ impl Engine {
     ) -> Result<Left> {
         let begun = Instant::now();
         let mut size = FIRST_CLAIM.min(self.limits.lanes_per_claim);
-        let mut taken_over: Option<Instant> = None;
         let licence = self.lease.licence();
         while !stop.is_cancelled() && licence.is_held() {
             // Looked up each time: a pause, a policy or a secret that has changed holds from this claim on.
             let Some(target) = self.open(pair).await? else { return Ok(Left::Forbidden) };
-            if taken_over.is_none_or(|at| at.elapsed() >= TAKE_OVER_EVERY) {
+            if self.looks.is_due(pair) {
                 self.take_over(pair, &target, rounds.is_empty()).await?;
-                taken_over = Some(Instant::now());
             }
             let ahead = target.pacer.ahead().await;
             if ahead == 0 && rounds.is_empty() {
@@ -208,7 +203,7 @@ impl Engine {
     pub(super) async fn open(&self, pair: Pair) -> Result<Option<Arc<OpenTarget>>> {
         let mut tx = self.database.begin(pair.tenant).await?;
         let found = connector::find(&mut tx, pair.tenant, pair.connector).await?;
-        db::commit(tx).await?;
+        db::leave(tx);
         match found {
             Some(connector) if may_be_written(&connector) => {
                 Ok(Some(self.targets.open(pair.tenant, &connector).await?))

@@ -2,6 +2,12 @@
 //! pending, to be read before it is written again. One that was claimed alone when its worker died counts the crash; the
 //! third makes it a dead letter (fault 22).
 
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use xavyo_core::{
@@ -39,6 +45,26 @@ const AT_ONCE: i64 = 200;
 const MOST_STANDING: i64 = 10_000;
 
 const LEASE_LOST: &str = "LEASE_LOST";
+
+/// The pause between two looks for a pair's lanes that dead workers hold, while there is always something to claim.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// When this process last looked for the lanes of dead workers, by pair. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Looks(Arc<Mutex<HashMap<Pair, Instant>>>);
+
+impl Looks {
+    /// Whether it is time for another look; who is told so looks.
+    pub fn is_due(&self, pair: Pair) -> bool {
+        let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = looks.get(&pair).is_none_or(|at| at.elapsed() >= LOOK_EVERY);
+        if is_due {
+            looks.retain(|_, at| at.elapsed() < LOOK_EVERY);
+            looks.insert(pair, Instant::now());
+        }
+        is_due
+    }
+}
 
 impl Engine {
     /// Frees the lanes of a pair that dead workers hold; where this process `has_none` of them in hand, also those that it
