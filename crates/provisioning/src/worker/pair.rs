@@ -138,8 +138,9 @@ impl Engine {
         while !stop.is_cancelled() && licence.is_held() {
             // Looked up each time: a pause, a policy or a secret that has changed holds from this claim on.
             let Some(target) = self.open(pair).await? else { return Ok(Left::Forbidden) };
-            if self.looks.is_due(pair) {
-                self.take_over(pair, &target, rounds.is_empty()).await?;
+            let has_none = rounds.is_empty();
+            if self.looks.is_due(pair, has_none) {
+                self.take_over(pair, &target, has_none).await?;
             }
             let ahead = target.pacer.ahead().await;
             if ahead == 0 && rounds.is_empty() {

@@ -49,18 +49,19 @@ const LEASE_LOST: &str = "LEASE_LOST";
 /// The pause between two looks for a pair's lanes that dead workers hold, while there is always something to claim.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// When this process last looked for the lanes of dead workers, by pair. Clones share it.
+/// When this process last looked for the lanes of dead workers, by pair and by whether it looked for its own too: while a
+/// pair is busy there are only looks of the other kind, which may not stand in for them. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Looks(Arc<Mutex<HashMap<Pair, Instant>>>);
+pub struct Looks(Arc<Mutex<HashMap<(Pair, bool), Instant>>>);
 
 impl Looks {
     /// Whether it is time for another look; who is told so looks.
-    pub fn is_due(&self, pair: Pair) -> bool {
+    pub fn is_due(&self, pair: Pair, has_none: bool) -> bool {
         let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = looks.get(&pair).is_none_or(|at| at.elapsed() >= LOOK_EVERY);
+        let is_due = looks.get(&(pair, has_none)).is_none_or(|at| at.elapsed() >= LOOK_EVERY);
         if is_due {
             looks.retain(|_, at| at.elapsed() < LOOK_EVERY);
-            looks.insert(pair, Instant::now());
+            looks.insert((pair, has_none), Instant::now());
         }
         is_due
     }
@@ -235,5 +236,25 @@ fn attempt(
         completed_at: now,
         error,
         outcome_unknown: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+    use xavyo_core::ids::ConnectorId;
+
+    use super::*;
+
+    /// While a pair is busy nobody looks for our own lanes there; the first look between two turns must.
+    #[test]
+    fn a_look_for_the_lanes_of_others_is_none_for_our_own() {
+        let pair = Pair { tenant: TenantId(Uuid::nil()), connector: ConnectorId(Uuid::nil()) };
+        let looks = Looks::default();
+
+        assert!(looks.is_due(pair, false));
+        assert!(!looks.is_due(pair, false));
+        assert!(looks.is_due(pair, true));
+        assert!(!looks.is_due(pair, true));
     }
 }

@@ -83,6 +83,8 @@ pub async fn lock_ready(
 ///
 /// Like every statement here that writes many lanes, it joins nothing: `width_bucket` finds a lane's place among the
 /// sorted ids, so that no plan, whatever the planner believes about a young table, compares each with each.
+/// Each row is looked up by itself, too, and named by its place (ctid), which stays while the caller holds the lane: with
+/// `id = any(…)` behind the tenant in the key, a plan may read all that the tenant has.
 pub async fn claim(
     tx: &mut PgConnection,
     tenant: TenantId,
