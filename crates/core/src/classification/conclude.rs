@@ -39,6 +39,12 @@ impl Findings {
             mark(collided, &people);
             return;
         }
+        // Without knowing whether its own account lives, nobody can say what the component is.
+        if people.iter().any(|at| self.person(*at).is_open()) {
+            self.reading.counts.suppressed += 1;
+            mark(collided, &people);
+            return;
+        }
         match (people.as_slice(), accounts.as_slice()) {
             (&[person], &[account]) if !self.person(person).has_live_link() => {
                 if proof.expected && proof.target {
@@ -61,10 +67,10 @@ impl Findings {
             let person = self.person(position);
             let is_known = person.standing != Standing::Unknown && person.keys_are_known;
             let (in_flight, unevaluable) = (person.in_flight, !is_known);
-            let absent = match (person.has_live_link(), person.link.is_some(), person.standing) {
-                (true, ..) | (false, false, Standing::ShouldNotHave | Standing::Unknown) => None,
-                (false, true, _) => Some(Absence::Deleted),
-                (false, false, Standing::ShouldHave) => Some(Absence::Missing),
+            let absent = match (person.seen, person.link.is_some(), person.standing) {
+                (Seen::Gone, true, _) => Some(Absence::Deleted),
+                (Seen::No, false, Standing::ShouldHave) => Some(Absence::Missing),
+                (Seen::No | Seen::Gone | Seen::Passed | Seen::As { .. }, ..) => None,
             };
             let absent = absent.filter(|_| is_known && !in_flight && !person.is_candidate);
             let differs = !has_collided && person.differing().is_some();
@@ -114,7 +120,12 @@ impl Person {
 
     /// Its link's account was seen: that one is its account, whatever else resembles it.
     fn has_live_link(&self) -> bool {
-        self.seen != Seen::No
+        matches!(self.seen, Seen::Passed | Seen::As { .. })
+    }
+
+    /// It has a link, of whose account nothing is known.
+    pub(super) fn is_open(&self) -> bool {
+        self.link.is_some() && self.seen == Seen::No
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     AccountRef, Standing,
-    matcher::Person,
+    matcher::{Person, Seen},
     reading::{Candidate, Reading, Stranger},
 };
 use crate::{account::AccountState, correlation::RuleSet, ids::IdentityId};
@@ -157,6 +157,28 @@ impl Findings {
             identity: self.person(person).identity,
             account: reading.roster.get(names),
         })
+    }
+
+    /// Every unlinked account that was seen, but for protected ones.
+    pub fn strangers(&self) -> impl Iterator<Item = AccountRef<'_>> {
+        let reading = &self.reading;
+        let names =
+            reading.accounts.iter().map(|account| account.names).chain(reading.busy.values().copied());
+        names.map(|names| reading.roster.get(names))
+    }
+
+    /// Linked identities that may have to be judged otherwise although neither they nor their accounts change: those in
+    /// flight, and those whom an unlinked account resembles, once that is settled.
+    pub fn passed_over(&self) -> impl Iterator<Item = IdentityId> {
+        let people = self.reading.matcher.people.iter().filter(|person| person.link.is_some());
+        people
+            .filter(|person| person.is_candidate || (person.in_flight && person.seen != Seen::No))
+            .map(|person| person.identity)
+    }
+
+    /// Linked identities of whose accounts nothing is known: nothing is concluded of them.
+    pub fn unjudged(&self) -> impl Iterator<Item = IdentityId> {
+        self.reading.matcher.people.iter().filter(|person| person.is_open()).map(|person| person.identity)
     }
 
     pub(super) fn person(&self, position: u32) -> &Person {

@@ -45,7 +45,10 @@ pub(super) struct KeptLink {
 /// What the target has shown of a linked account so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
+    /// Nothing is known of it: not in a reading of everything, once it has ended.
     No,
+    /// It does not exist: everything was shown, and not it; or the target said so when it was asked for it alone.
+    Gone,
     /// It is protected, or its identity in flight or unevaluable: not looked into.
     Passed,
     As {

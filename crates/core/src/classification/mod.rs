@@ -1,4 +1,4 @@
-//! Classification: what a full run finds, out of what should be and what the target shows.
+//! Classification: what a run finds, out of what should be and what the target shows.
 //!
 //! Begin with [`Matcher`]: the expected side is loaded into it, [`Matcher::ready`] builds the indexes, the target's
 //! accounts stream past [`Reading::observe`] once, and [`Reading::finish`] yields the [`Findings`].
@@ -12,6 +12,13 @@
 //! Absence is concluded only from reads that are proven complete (R1): without proof `missing`, `deleted`, `orphan` and
 //! `unlinked` are counted as suppressed. What has operations under way is counted and never reported. What cannot be
 //! evaluated proves nothing.
+//!
+//! A reading of changes ([`Reading::finish_changes`]) need not see every account: those that are linked, and that nothing was
+//! written of on either side, may be left out. Every unlinked account must pass by all the same, so must each account that was
+//! told to have changed, and the own account of whoever an unlinked one resembles ([`Reading::open_candidates`]). Then what is
+//! found of unlinked accounts, and of identities without a link, is exactly what a reading of everything would find. Of
+//! linked ones it is what was seen: one that was not is neither equal nor deleted; deleted is only what the target, asked for
+//! it alone, does not have ([`Reading::observe_gone`]).
 //!
 //! Never here: attributes. Digests say which accounts need them; the differences are [`crate::comparison`]'s. Memory
 //! stays at a few words an expectation; names are kept only of accounts that are unlinked or renamed.

@@ -1,5 +1,7 @@
 //! The target's accounts streaming past.
 
+use std::collections::BTreeMap;
+
 use super::{
     AccountRef, Findings, Hash, MAX_CANDIDATES, MAX_FAN_OUT, Observation, Proof, Standing, TargetRecord,
     conclude::conclude,
@@ -13,6 +15,7 @@ use super::{
 use crate::{
     account::AccountState,
     correlation::{self, RuleSet},
+    ids::IdentityId,
 };
 
 /// Matches accounts as they come, in any order.
@@ -23,6 +26,8 @@ pub struct Reading {
     keys: SharedIndex,
     pub(super) accounts: Vec<Stranger>,
     by_account: Table,
+    /// Those that have operations under way.
+    pub(super) busy: BTreeMap<Hash, roster::Entry>,
     pub(super) candidates: Vec<Candidate>,
     pub(super) roster: Roster,
     pub(super) renamed: Vec<(u32, roster::Entry)>,
@@ -62,6 +67,7 @@ impl Reading {
             keys,
             accounts: Vec::new(),
             by_account: Table::default(),
+            busy: BTreeMap::new(),
             candidates: Vec::new(),
             roster: Roster::default(),
             renamed: Vec::new(),
@@ -78,9 +84,39 @@ impl Reading {
         }
     }
 
-    /// Ends the reading. `proof` says from which side absence may be concluded.
-    pub fn finish(self, proof: Proof) -> Findings {
+    /// Takes note that the target, asked for this account alone, said that it does not exist. Whose linked account it is.
+    pub fn observe_gone(&mut self, account: AccountRef<'_>) -> Option<IdentityId> {
+        let position = self.links.find(&self.matcher.people, account)?;
+        let person = &mut self.matcher.people[position as usize];
+        person.seen = Seen::Gone;
+        Some(person.identity)
+    }
+
+    /// Whose linked account it is.
+    pub fn owner(&self, account: AccountRef<'_>) -> Option<IdentityId> {
+        let position = self.links.find(&self.matcher.people, account)?;
+        Some(self.matcher.people[position as usize].identity)
+    }
+
+    /// The identities whom an unlinked account resembles, and of whose own account nothing is known yet.
+    pub fn open_candidates(&self) -> impl Iterator<Item = IdentityId> {
+        let people = self.matcher.people.iter();
+        people.filter(|person| person.is_candidate && person.is_open()).map(|person| person.identity)
+    }
+
+    /// Ends a reading of everything. `proof` says from which side absence may be concluded.
+    pub fn finish(mut self, proof: Proof) -> Findings {
+        for person in &mut self.matcher.people {
+            if person.is_open() {
+                person.seen = Seen::Gone;
+            }
+        }
         conclude(self, proof)
+    }
+
+    /// Ends a reading of all unlinked accounts, and of those linked ones that may have changed: see [`super`].
+    pub fn finish_changes(self) -> Findings {
+        conclude(self, Proof { expected: true, target: true })
     }
 
     fn observe_linked(&mut self, position: u32, record: TargetRecord<'_>) -> Observation {
@@ -129,6 +165,10 @@ impl Reading {
         if self.matcher.busy.contains(&hash)
             || self.matcher.busy.contains(&hash_of_uid(record.account.external_uid))
         {
+            if self.busy.contains_key(&hash) {
+                return Observation::Repeated;
+            }
+            self.busy.insert(hash, self.roster.add(record.account));
             self.counts.in_flight += 1;
             return Observation::InFlight;
         }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use super::{AccountRef, Expectation, ExpectedLink, Findings, Matcher, Proof, Standing, TargetRecord};
+use super::{
+    AccountRef, Expectation, ExpectedLink, Findings, Matcher, Proof, Reading, Standing, TargetRecord,
+};
 use crate::{
     account::AccountState,
     connector::{CorrelationPolicy, CorrelationRule, Normaliser},
@@ -76,6 +78,69 @@ const EXPECTED: Digest = Digest([0; 16]);
 
 /// What the engine finds.
 pub fn engine(people: &[Person], accounts: &[Account], proof: Proof) -> Findings {
+    let mut reading = load(people);
+    for account in accounts {
+        observe(&mut reading, account);
+    }
+    reading.finish(proof)
+}
+
+/// What the engine finds of changes: it is told these accounts, and asks for those of these people; beside them it sees what
+/// it must see.
+pub fn changes(
+    people: &[Person],
+    accounts: &[Account],
+    told: &BTreeSet<usize>,
+    asked: &BTreeSet<usize>,
+) -> Findings {
+    let World { links, strangers, .. } = World::of(people, accounts);
+    let mut reading = load(people);
+    for (at, account) in accounts.iter().enumerate() {
+        if told.contains(&at) || strangers.contains(&at) {
+            observe(&mut reading, account);
+        }
+    }
+    let mut asked: Vec<u128> = asked.iter().filter_map(|at| Some(people.get(*at)?.id)).collect();
+    asked.extend(reading.open_candidates().map(|identity| identity.0.as_u128()));
+    for (at, person) in people.iter().enumerate().filter(|(_, person)| asked.contains(&person.id)) {
+        match (links.get(&at), &person.link) {
+            (Some(account), _) => observe(&mut reading, &accounts[*account]),
+            (None, Some((uid, id, _))) => drop(reading.observe_gone(account_ref(uid, id.as_ref()))),
+            (None, None) => {}
+        }
+    }
+    reading.finish_changes()
+}
+
+/// What of the outcome a run may say that sees only changes.
+pub fn outcome_of_changes(
+    people: &[Person],
+    accounts: &[Account],
+    told: &BTreeSet<usize>,
+    asked: &BTreeSet<usize>,
+) -> Outcome {
+    let world = World::of(people, accounts);
+    let proof = Proof { expected: true, target: true };
+    let mut all = outcome(people, accounts, proof);
+    let resembled = |at: &usize| world.components.iter().any(|(members, _)| members.contains(at));
+    let is_asked = |at: usize| asked.contains(&at) || resembled(&at);
+    let ids = |kept: &dyn Fn(usize) -> bool| -> BTreeSet<u128> {
+        (0..people.len()).filter(|at| kept(*at)).map(|at| people[at].id).collect()
+    };
+    let gone = ids(&is_asked);
+    let seen = ids(&|at| is_asked(at) || world.links.get(&at).is_some_and(|account| told.contains(account)));
+    all.deleted.retain(|(id, _)| gone.contains(id));
+    all.differing.retain(|id, _| seen.contains(id));
+    all.renamed.retain(|(id, _)| seen.contains(id));
+    let is_seen = |at: usize| {
+        let owner = world.links.iter().find(|(_, account)| **account == at).map(|(person, _)| *person);
+        told.contains(&at) || owner.is_some_and(is_asked)
+    };
+    let protected = (0..accounts.len()).filter(|at| accounts[*at].protected && is_seen(*at));
+    Outcome { protected: i64::try_from(protected.count()).unwrap(), ..all }
+}
+
+pub fn load(people: &[Person]) -> Reading {
     let mut matcher = Matcher::new(&policy());
     for person in people {
         let keys = person.keys.as_ref().map(|keys| keys.iter().copied().map(key).collect::<Vec<_>>());
@@ -94,18 +159,18 @@ pub fn engine(people: &[Person], accounts: &[Account], proof: Proof) -> Findings
             in_flight: person.in_flight,
         });
     }
-    let mut reading = matcher.ready();
-    for account in accounts {
-        let keys: Vec<CorrelationKey> = account.keys.iter().copied().map(key).collect();
-        reading.observe(TargetRecord {
-            account: account_ref(&account.uid, account.id.as_ref()),
-            state: account.state,
-            digest: Some(Digest([account.digest; 16])),
-            keys: &keys,
-            protected: account.protected,
-        });
-    }
-    reading.finish(proof)
+    matcher.ready()
+}
+
+pub fn observe(reading: &mut Reading, account: &Account) {
+    let keys: Vec<CorrelationKey> = account.keys.iter().copied().map(key).collect();
+    reading.observe(TargetRecord {
+        account: account_ref(&account.uid, account.id.as_ref()),
+        state: account.state,
+        digest: Some(Digest([account.digest; 16])),
+        keys: &keys,
+        protected: account.protected,
+    });
 }
 
 fn account_ref<'a>(uid: &'a str, id: Option<&'a String>) -> AccountRef<'a> {

@@ -1,4 +1,6 @@
-//! Every type, exactly; then any small world against the reference.
+//! Every type, exactly; then any small world against the reference. Readings of changes: [`changes`].
+
+mod changes;
 
 use proptest::prelude::{Just, Strategy, any, prop, proptest};
 
