@@ -272,4 +272,14 @@ returning account.\"login\"::text,
         );
         assert!(page(&table, &[], true, 9).contains("and account.`blocked` is not true"));
     }
+
+    #[test]
+    fn a_row_deleted_softly_is_not_there_for_whoever_names_it() {
+        for dialect in [postgres::DIALECT, mysql::DIALECT] {
+            let mut table = people(dialect);
+            table.deleted = Some(table.column("blocked").unwrap().clone());
+            let statements = dialect.by_keys(&table, &table.uid, "1", &["ann"]);
+            assert!(statements[0].0.contains("is not true"), "{}", statements[0].0);
+        }
+    }
 }

@@ -11,6 +11,7 @@ use crate::{
         connection::Parameter,
         dialect::{Dialect, Paging},
         failure::Stage,
+        statement,
         table::Table,
     },
 };
@@ -112,10 +113,11 @@ impl Dialect for Syntax {
             "select (key.position - 1)::text,
        {selection}
   from unnest($1::text[]) with ordinality as key (value, position)
-  join {} as account on account.{} = key.value::{}",
+  join {} as account on account.{} = key.value::{}{}",
             table.source,
             self.quoted(&key.name),
             key.type_name,
+            statement::accounts(table, None),
         );
         let keys = keys.iter().map(|key| (*key).to_owned()).collect();
         vec![(text, vec![Parameter::List(Some(keys))])]
