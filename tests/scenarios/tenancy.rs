@@ -97,7 +97,7 @@ async fn more_refusals(world: &World, connector: &str, id: &str) -> Vec<String> 
     let expected = pp::ReadExpectedAccountsRequest {
         connector_id: connector_id.clone(),
         object_class: "account".to_owned(),
-        intent: String::new(),
+        ..Default::default()
     };
     let resolve = pp::ResolveOperationRequest {
         operation_id: id.clone(),

@@ -25,6 +25,12 @@ impl World {
 }
 
 impl World {
+    /// A delta to its end, or what became of it.
+    pub async fn delta_run(&self, connector: &str, dry_run: bool) -> pr::ReconciliationRun {
+        let run = self.admin.start_delta(connector, dry_run).await;
+        self.admin.run_ended(&run.id).await
+    }
+
     /// Waits until no finding of the run is open any more.
     ///
     /// # Panics
@@ -49,6 +55,21 @@ impl Clients {
         let request = pr::StartRunRequest {
             connector_id: connector.to_owned(),
             mode: pr::ReconciliationMode::Full.into(),
+            ..pr::StartRunRequest::default()
+        };
+        let started = self.runs.clone().start_run(request).await.expect("a run starts");
+        started.into_inner().run.expect("the answer has it")
+    }
+
+    /// A delta that has just been asked for.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub async fn start_delta(&self, connector: &str, dry_run: bool) -> pr::ReconciliationRun {
+        let request = pr::StartRunRequest {
+            connector_id: connector.to_owned(),
+            mode: pr::ReconciliationMode::Delta.into(),
+            dry_run,
             ..pr::StartRunRequest::default()
         };
         let started = self.runs.clone().start_run(request).await.expect("a run starts");

@@ -1,6 +1,6 @@
 //! Retention: what is older than what is kept goes. Whole weeks of history are dropped once no operation that is not
 //! final was created in them; hours of statistics that nobody asks for by the hour are merged; events of links that are
-//! long gone are forgotten. Never the audit log.
+//! long gone are forgotten, and before them the marks that need them. Never the audit log.
 //!
 //! Every replica does it; each piece is safe to do twice, and to leave for the next round.
 
@@ -14,6 +14,7 @@ use xavyo_core::{error::Result, ids::TenantId};
 use xavyo_runtime::{Clock, Database, db, lifecycle::with_sources};
 
 use crate::store::{
+    account::mark,
     connector::work,
     link,
     operation::{self, statistics},
@@ -24,6 +25,12 @@ const LOOK_EVERY: Duration = Duration::from_mins(15);
 
 /// Statistics by the hour look back 24 hours.
 const HOURS_KEPT: TimeDelta = TimeDelta::hours(48);
+
+/// No delta run begins at an older mark: a full one is due at least once a year.
+const MARKS_KEPT: TimeDelta = TimeDelta::days(400);
+
+/// A mark goes so long before the events that it needs: more than any two clocks differ.
+const MARGIN: TimeDelta = TimeDelta::days(1);
 
 /// Events forgotten in one transaction.
 const FORGOTTEN_AT_ONCE: i64 = 5_000;
@@ -83,7 +90,12 @@ impl Retention {
     }
 
     async fn forget_links(&self, tenant: TenantId) -> Result<()> {
-        let Some(kept) = self.kept.link_events else { return Ok(()) };
+        let kept = self.kept.link_events;
+        let marks_kept = kept.map_or(MARKS_KEPT, |kept| (kept - MARGIN).min(MARKS_KEPT));
+        let mut tx = self.database.begin(tenant).await?;
+        mark::forget(&mut tx, tenant, self.clock.now() - marks_kept).await?;
+        db::commit(tx).await?;
+        let Some(kept) = kept else { return Ok(()) };
         loop {
             let mut tx = self.database.begin(tenant).await?;
             let before = self.clock.now() - kept;

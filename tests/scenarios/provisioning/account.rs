@@ -36,7 +36,7 @@ async fn expected(world: &World, connector: &str) -> (Vec<pp::ExpectedAccount>, 
     let request = pp::ReadExpectedAccountsRequest {
         connector_id: connector.to_owned(),
         object_class: "account".to_owned(),
-        intent: String::new(),
+        ..Default::default()
     };
     let mut read = world.admin.accounts.clone().read_expected_accounts(request).await.unwrap().into_inner();
     let (mut accounts, mut proof) = (Vec::new(), None);

@@ -2,6 +2,7 @@
 
 mod action;
 mod completeness;
+mod delta;
 mod discrepancy;
 mod ignore;
 mod matching;

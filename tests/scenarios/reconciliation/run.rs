@@ -175,17 +175,3 @@ async fn a_dry_run_supersedes_nothing_r4() {
     let found = world.admin.discrepancies_of(&run.id).await;
     assert_eq!(found[0].resolution_status(), pr::ResolutionStatus::Pending);
 }
-
-#[tokio::test]
-async fn a_delta_that_cannot_be_one_is_a_full_run_and_says_why() {
-    let world = World::new().await;
-    let connector = world.connector(|_| {}).await;
-    let request = pr::StartRunRequest { mode: pr::ReconciliationMode::Delta.into(), ..full(&connector) };
-    let run = world.admin.runs.clone().start_run(request).await.unwrap().into_inner().run.unwrap();
-    assert_eq!(
-        (run.mode(), run.requested_mode()),
-        (pr::ReconciliationMode::Full, pr::ReconciliationMode::Delta)
-    );
-    assert_eq!(run.mode_note(), "there are no delta runs yet: everything is read");
-    world.admin.run_ended(&run.id).await;
-}

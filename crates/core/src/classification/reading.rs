@@ -84,10 +84,15 @@ impl Reading {
         }
     }
 
-    /// Takes note that the target, asked for this account alone, said that it does not exist. Whose linked account it is.
+    /// Takes note that the target, asked for this account alone, said that it does not exist. Whose linked account it is. A uid
+    /// that nobody has any more says nothing of an account that is known by its immutable id, nor the reverse.
     pub fn observe_gone(&mut self, account: AccountRef<'_>) -> Option<IdentityId> {
         let position = self.links.find(&self.matcher.people, account)?;
         let person = &mut self.matcher.people[position as usize];
+        let has_id = person.link.as_ref().is_some_and(|link| link.id.is_some());
+        if has_id != account.immutable_id.is_some() {
+            return None;
+        }
         person.seen = Seen::Gone;
         Some(person.identity)
     }

@@ -6,7 +6,7 @@
 mod mode;
 
 use chrono::{DateTime, TimeDelta, Utc};
-pub use mode::{Basis, choose};
+pub use mode::{Basis, Hindrance, MAX_REVISITED, choose};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -23,7 +23,7 @@ pub const APPROVAL_WINDOW: TimeDelta = TimeDelta::hours(72);
 pub enum ReconciliationMode {
     /// Everything on both sides is compared.
     Full,
-    /// Only what changed since the last completed run's watermark.
+    /// What changed since the last completed run, and what has no link.
     Delta,
 }
 

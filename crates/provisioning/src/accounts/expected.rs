@@ -2,12 +2,18 @@
 //!
 //! A page is fetched while the one before it is evaluated. The digest of an identity that has not changed is taken
 //! from its link; a new one is stored there, behind the reader's back, for the next run.
+//!
+//! The proof carries a mark. A read since a mark tells everything all the same, and says which identities were written since.
+//! Of links it tells the accounts of those that were removed: an account that was linked since was without a link before,
+//! or made since. (The rows of links say nothing: keeping a digest writes them.)
 
 use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
+use uuid::Uuid;
 use xavyo_core::{
+    Error, Reason,
     account::{AccountKey, AccountState},
     account_state,
     connector::{Connector, Deprovision},
@@ -28,6 +34,7 @@ use crate::store::{
         AccountKind,
         expected::{self as rows, LinkedAccount, Row},
         in_flight::{self, InFlight},
+        mark::{self, Horizon},
     },
     connector,
     link::{self, digest::ExpectedDigest, rejection},
@@ -39,12 +46,23 @@ const PAGE: i64 = 500;
 /// Pages that wait for a slow reader; then the snapshot waits too.
 const WAITING: usize = 4;
 
+/// Which accounts to expect.
+#[derive(Clone, Debug)]
+pub struct ReadExpected {
+    pub kind: Kind,
+    /// The mark of an earlier proof of this kind: says what was written since. TOKEN_TOO_OLD where it is none of this
+    /// database's, too old, or more than rows decides what is expected.
+    pub since: Option<String>,
+}
+
 /// What the stream yields: pages, then the proof.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
     Page(Vec<ExpectedAccount>),
     /// Accounts without a link that the queue holds something for.
     Busy(Vec<AccountKey>),
+    /// Accounts whose links were removed since the mark.
+    Former(Vec<AccountKey>),
     Proof(Proof),
 }
 
@@ -62,6 +80,8 @@ pub struct ExpectedAccount {
     pub correlation_keys: Option<Vec<CorrelationKey>>,
     pub in_flight: bool,
     pub rejected: Vec<AccountKey>,
+    /// What is expected may be another than at the mark.
+    pub changed: bool,
 }
 
 /// That everything was sent.
@@ -71,17 +91,31 @@ pub struct Proof {
     pub revision: i32,
     /// Identities of which an expression failed.
     pub unevaluable: i64,
+    /// For a later read. None where references to accounts on other connectors decide, too: they change without a trace.
+    pub mark: Option<Uuid>,
 }
 
 impl Accounts {
     /// The receiver ends after the proof or after an error. Dropping it ends the read.
-    pub async fn read_expected(&self, caller: &Caller, kind: Kind) -> Result<mpsc::Receiver<Result<Item>>> {
+    pub async fn read_expected(
+        &self,
+        caller: &Caller,
+        command: ReadExpected,
+    ) -> Result<mpsc::Receiver<Result<Item>>> {
+        let ReadExpected { kind, since } = command;
         let tenant = caller.tenant;
         let mut tx = self.database.begin_snapshot(tenant).await?;
         let connector = connector::get(&mut tx, tenant, kind.connector_id).await?;
         check_kind(&connector, &kind)?;
         let compiled = self.targets.programs().of(tenant, &connector).await?;
         let program = compiled.program(&kind.object_class, &kind.intent).ok_or_else(unknown_kind)?;
+        let span = Span {
+            at: mark::horizon(&mut tx).await?,
+            since: match since {
+                Some(mark) => Some(since_of(&mut tx, tenant, program, &kind, &mark).await?),
+                None => None,
+            },
+        };
         let rules = Arc::new(Rules {
             program: Program::clone(program),
             deprovision: connector.policies.deprovision,
@@ -89,7 +123,8 @@ impl Accounts {
             now: self.clock.now(),
         });
         let (items, receiver) = mpsc::channel(WAITING);
-        let reading = Reading { accounts: self.clone(), tenant, rules, kind: account_kind(kind), items };
+        let kind = account_kind(kind);
+        let reading = Reading { accounts: self.clone(), tenant, rules, kind, span, items };
         tokio::spawn(async move {
             if let Err(error) = reading.run(tx, &connector).await {
                 // Fails only if the reader has gone.
@@ -102,6 +137,35 @@ impl Accounts {
 
 fn account_kind(kind: Kind) -> AccountKind {
     AccountKind { connector_id: kind.connector_id, object_class: kind.object_class, intent: kind.intent }
+}
+
+/// What rows were written since the mark, or that nobody can say.
+async fn since_of(
+    tx: &mut Transaction,
+    tenant: TenantId,
+    program: &Program,
+    kind: &Kind,
+    mark: &str,
+) -> Result<Horizon> {
+    let refused = |why: &str| {
+        let message = format!("what is expected otherwise since the mark cannot be told: {why}");
+        Err(Error::new(Reason::TokenTooOld, message))
+    };
+    if program.uses_links() {
+        return refused("the mapping refers to accounts on other connectors");
+    }
+    let Ok(id) = Uuid::try_parse(mark) else { return refused("it is no mark of the expected side") };
+    match mark::find(tx, tenant, kind.connector_id, id).await? {
+        Some(horizon) => Ok(horizon),
+        None => refused("it is older than what is kept, or of another history of the database"),
+    }
+}
+
+/// From where to where a read looks for changes.
+#[derive(Clone, Copy)]
+struct Span {
+    at: Horizon,
+    since: Option<Horizon>,
 }
 
 /// What every record is judged by.
@@ -118,6 +182,7 @@ struct Reading {
     tenant: TenantId,
     rules: Arc<Rules>,
     kind: AccountKind,
+    span: Span,
     items: mpsc::Sender<Result<Item>>,
 }
 
@@ -155,7 +220,13 @@ impl Reading {
         if !busy.is_empty() && self.items.send(Ok(Item::Busy(busy))).await.is_err() {
             return Ok(());
         }
-        let mut proof = Proof { count: 0, revision: self.rules.revision, unevaluable: 0 };
+        if let Some(since) = self.span.since {
+            let former = mark::unlinked_since(&mut tx, self.tenant, &self.kind, since).await?;
+            if !former.is_empty() && self.items.send(Ok(Item::Former(former))).await.is_err() {
+                return Ok(());
+            }
+        }
+        let mut proof = Proof { count: 0, revision: self.rules.revision, unevaluable: 0, mark: None };
         let mut after = None;
         let mut records = self.fetch(&mut tx, &mut after, &mut extras).await?;
         while !records.is_empty() {
@@ -166,9 +237,22 @@ impl Reading {
                 return Ok(());
             }
         }
+        proof.mark = self.mark(connector).await?;
         // Fails only if the reader has gone.
         self.items.send(Ok(Item::Proof(proof))).await.ok();
         Ok(())
+    }
+
+    async fn mark(&self, connector: &Connector) -> Result<Option<Uuid>> {
+        if self.rules.program.uses_links() {
+            return Ok(None);
+        }
+        let clock = &self.accounts.clock;
+        let id = clock.new_id();
+        let mut tx = self.accounts.database.begin(self.tenant).await?;
+        mark::insert(&mut tx, self.tenant, (id, connector.id), self.span.at, clock.now()).await?;
+        db::commit(tx).await?;
+        Ok(Some(id))
     }
 
     async fn fetch(
@@ -177,7 +261,7 @@ impl Reading {
         after: &mut Option<IdentityId>,
         extras: &mut Extras,
     ) -> Result<Vec<Record>> {
-        let rows = rows::page(tx, self.tenant, &self.kind, *after, PAGE).await?;
+        let rows = rows::page(tx, self.tenant, &self.kind, (*after, PAGE), self.span.since).await?;
         *after = rows.last().map_or(*after, |row| Some(row.identity.id));
         let mut references = self.references(tx, &rows).await?;
         let record = |row: Row| {
@@ -243,7 +327,7 @@ impl Reading {
 
 impl Rules {
     fn evaluate(&self, record: Record) -> Evaluated {
-        let Record { row: Row { identity, link }, in_flight, references, rejected } = record;
+        let Record { row: Row { identity, changed, link }, in_flight, references, rejected } = record;
         let standing = self.program.scope(&identity);
         let correlation_keys = self.program.correlation_keys_of_identity(&identity).ok();
         let mut is_unevaluable = matches!(standing, Evaluation::Unknown(_)) || correlation_keys.is_none();
@@ -262,6 +346,8 @@ impl Rules {
             identity_id: identity.id,
             state: link.as_ref().and_then(|link| self.state(&standing, link.deprovision_due_at)),
             standing,
+            // The day of a staged deletion comes without a write.
+            changed: changed || link.as_ref().is_some_and(|link| link.deprovision_due_at.is_some()),
             link,
             digest,
             correlation_keys,

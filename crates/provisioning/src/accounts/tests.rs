@@ -1,5 +1,7 @@
 //! Against a real Postgres and the memory target.
 
+mod since;
+
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use uuid::Uuid;
 use xavyo_core::{
@@ -9,7 +11,7 @@ use xavyo_core::{
 
 use super::{
     batch::{BatchGet, Pair, Selector},
-    expected::{ExpectedAccount, Item},
+    expected::{ExpectedAccount, Item, ReadExpected},
     live::GetAccount,
     target::{self, ReadTarget, TargetAccount},
     *,
@@ -22,6 +24,10 @@ use crate::{
 
 fn kind(connector_id: ConnectorId) -> Kind {
     Kind { connector_id, object_class: "account".to_owned(), intent: "default".to_owned() }
+}
+
+fn of(kind: Kind) -> ReadExpected {
+    ReadExpected { kind, since: None }
 }
 
 fn link_of(connector_id: ConnectorId, identity_id: IdentityId, uid: &str) -> LinkAccount {
@@ -46,14 +52,26 @@ impl Ground {
     }
 
     async fn expected(&self, connector: ConnectorId) -> (Vec<ExpectedAccount>, expected::Proof) {
-        let items = self.accounts.read_expected(&self.caller, kind(connector)).await.unwrap();
-        let mut accounts = Vec::new();
+        let (accounts, _, proof) = self.expected_since(connector, None).await.unwrap();
+        (accounts, proof)
+    }
+
+    /// Accounts, those that lost their links, and the proof.
+    async fn expected_since(
+        &self,
+        connector: ConnectorId,
+        since: Option<String>,
+    ) -> Result<(Vec<ExpectedAccount>, Vec<String>, expected::Proof)> {
+        let command = ReadExpected { kind: kind(connector), since };
+        let items = self.accounts.read_expected(&self.caller, command).await?;
+        let (mut accounts, mut unlinked) = (Vec::new(), Vec::new());
         let items: Vec<_> = ReceiverStream::new(items).collect().await;
         for item in items {
-            match item.unwrap() {
+            match item? {
                 Item::Page(page) => accounts.extend(page),
                 Item::Busy(_) => {}
-                Item::Proof(proof) => return (accounts, proof),
+                Item::Former(former) => unlinked.extend(former.into_iter().map(|it| it.external_uid)),
+                Item::Proof(proof) => return Ok((accounts, unlinked, proof)),
             }
         }
         panic!("no proof")
@@ -276,7 +294,7 @@ async fn a_kind_that_the_connector_does_not_have_is_named() {
     let ground = Ground::lay().await;
     let id = ground.connector("hr", Mode::Observe, 1).await;
     let other = Kind { object_class: "group".to_owned(), ..kind(id) };
-    let refused = ground.accounts.read_expected(&ground.caller, other).await.unwrap_err();
+    let refused = ground.accounts.read_expected(&ground.caller, of(other)).await.unwrap_err();
     assert_eq!(refused.violations[0].field, "object_class");
 }
 
@@ -288,7 +306,7 @@ async fn another_tenant_reads_and_links_nothing_s1() {
     let link = ground.link(id, jane.id, "user000000").await.unwrap();
     let stranger = caller(9);
     let reasons = [
-        ground.accounts.read_expected(&stranger, kind(id)).await.unwrap_err().reason,
+        ground.accounts.read_expected(&stranger, of(kind(id))).await.unwrap_err().reason,
         ground.accounts.unlink(&stranger, unlink_of(&link, false)).await.unwrap_err().reason,
         ground.accounts.link(&stranger, link_of(id, jane.id, "user000000")).await.unwrap_err().reason,
     ];

@@ -6,6 +6,8 @@ use xavyo_core::{
     account::{Account, AccountKey, AccountState},
     cause::CauseKind,
     connector::ObjectType,
+    correlation::CorrelationKey,
+    digest::Digest,
     error::Result,
     ids::{ConnectorId, IdentityId, LinkId, RunId},
     mapping::{Expected, ExpectedValue},
@@ -13,6 +15,7 @@ use xavyo_core::{
 use xavyo_wire::{
     Fields, Numbered, limits,
     pb::provisioning::{self as pb, account_service_client::AccountServiceClient},
+    reads::{digest_of_pb, keys_of_pb},
     value,
 };
 
@@ -47,6 +50,9 @@ pub struct Pair {
     pub expected: Expected,
     /// None = the target says that there is no such account.
     pub live: Option<Account>,
+    /// Of the live account, as a read of all accounts tells them.
+    pub live_digest: Option<Digest>,
+    pub live_keys: Vec<CorrelationKey>,
     pub link: Option<PairLink>,
     /// Live operations or a dead letter in its lane, or linked just now.
     pub in_flight: bool,
@@ -230,6 +236,10 @@ fn selector(selector: &Selector) -> pb::AccountSelector {
 
 fn pair(pair: pb::AccountPair) -> Result<Pair> {
     let mut fields = Fields::default();
+    let (live_digest, live_keys) = match &pair.live {
+        Some(live) => (digest_of(live)?, keys_of_pb(&live.correlation_keys)?),
+        None => (None, Vec::new()),
+    };
     let expected = pb::Expectation::try_from(pair.expectation);
     let parsed = Pair {
         identity_id: fields.optional_id("identity_id", pair.identity_id.as_deref()),
@@ -241,12 +251,19 @@ fn pair(pair: pb::AccountPair) -> Result<Pair> {
         expected_state: fields.optional_choice("expected_state", pair.expected_state),
         expected: expected_attributes(&mut fields, pair.expected_attributes, pair.failures),
         live: pair.live.map(|live| account(&mut fields, live)),
+        live_digest,
+        live_keys,
         link: None,
         in_flight: pair.in_flight,
         is_protected: pair.is_protected,
     };
     let parsed = fields.finish(parsed).map_err(malformed)?;
     Ok(Pair { link: pair.link.map(link).transpose()?, ..parsed })
+}
+
+/// None where the account's attributes have none.
+pub fn digest_of(account: &pb::TargetAccount) -> Result<Option<Digest>> {
+    (!account.digest.is_empty()).then(|| digest_of_pb(&account.digest)).transpose()
 }
 
 fn expected_attributes(

@@ -35,6 +35,16 @@ pub struct ExpectedPage {
     pub accounts: Vec<ExpectedAccount>,
     /// Accounts without owner that have live operations.
     pub busy: Vec<pb::BusyAccount>,
+    /// Of a read since a mark: accounts that lost their links.
+    pub former: Vec<pb::FormerAccount>,
+}
+
+/// A page of the target.
+#[derive(Debug)]
+pub struct TargetPage {
+    pub accounts: Vec<TargetAccount>,
+    /// Of a read since a watermark: the target's tombstones.
+    pub gone: Vec<pb::GoneAccount>,
 }
 
 /// A read of the expected side, from one snapshot.
@@ -46,23 +56,26 @@ pub struct ExpectedRead(Streaming<pb::ReadExpectedAccountsResponse>);
 pub struct TargetRead(Streaming<pb::ReadTargetAccountsResponse>);
 
 impl Session {
-    pub async fn read_expected(&self, kind: &Kind) -> Result<ExpectedRead> {
+    /// `since` a mark it says, too, what changed. TOKEN_TOO_OLD: that cannot be said.
+    pub async fn read_expected(&self, kind: &Kind, since: Option<&str>) -> Result<ExpectedRead> {
         let request = pb::ReadExpectedAccountsRequest {
             connector_id: kind.connector_id.to_string(),
             object_class: kind.object_class.clone(),
             intent: kind.intent.clone(),
+            since: since.map(str::to_owned),
         };
         let answer = self.accounts().read_expected_accounts(self.streaming(request)).await.map_err(failed)?;
         Ok(ExpectedRead(answer.into_inner()))
     }
 
-    pub async fn read_target(&self, kind: &Kind) -> Result<TargetRead> {
+    /// Everything, or what changed `since` a watermark. TARGET_REFUSED by code where the target cannot say that.
+    pub async fn read_target(&self, kind: &Kind, since: Option<&str>) -> Result<TargetRead> {
         let request = pb::ReadTargetAccountsRequest {
             connector_id: kind.connector_id.to_string(),
             object_class: kind.object_class.clone(),
             intent: kind.intent.clone(),
             include_attributes: false,
-            since: None,
+            since: since.map(str::to_owned),
         };
         let answer = self.accounts().read_target_accounts(self.streaming(request)).await.map_err(failed)?;
         Ok(TargetRead(answer.into_inner()))
@@ -77,13 +90,21 @@ impl ExpectedPage {
     }
 }
 
+impl TargetPage {
+    /// How many records it holds.
+    pub fn count(&self) -> i64 {
+        i64::try_from(self.accounts.len() + self.gone.len()).unwrap_or(i64::MAX)
+    }
+}
+
 impl ExpectedRead {
     /// INCOMPLETE_READ where the stream has ended without its proof.
     pub async fn next(&mut self) -> Result<Item<ExpectedPage>> {
         let message = self.0.message().await.map_err(failed)?.ok_or_else(|| cut_off("expected"))?;
         match message.item.ok_or_else(|| lacks("an item"))? {
             expected::Item::Page(page) => {
-                Ok(Item::Page(ExpectedPage { accounts: page.accounts, busy: page.busy_accounts }))
+                let (busy, former) = (page.busy_accounts, page.former_accounts);
+                Ok(Item::Page(ExpectedPage { accounts: page.accounts, busy, former }))
             }
             expected::Item::Proof(proof) => Ok(Item::Proof(proof.into())),
         }
@@ -92,10 +113,12 @@ impl ExpectedRead {
 
 impl TargetRead {
     /// INCOMPLETE_READ where the stream has ended without its proof.
-    pub async fn next(&mut self) -> Result<Item<Vec<TargetAccount>>> {
+    pub async fn next(&mut self) -> Result<Item<TargetPage>> {
         let message = self.0.message().await.map_err(failed)?.ok_or_else(|| cut_off("target"))?;
         match message.item.ok_or_else(|| lacks("an item"))? {
-            target::Item::Page(page) => Ok(Item::Page(page.accounts)),
+            target::Item::Page(page) => {
+                Ok(Item::Page(TargetPage { accounts: page.accounts, gone: page.gone_accounts }))
+            }
             target::Item::Proof(proof) => Ok(Item::Proof(proof.into())),
         }
     }

@@ -3,6 +3,7 @@
 //!
 //! Begin with [`Runs::start`]; [`watch`] follows a run, whichever replica works on it; [`report`] says what it found.
 
+pub(crate) mod basis;
 pub mod record;
 pub mod report;
 mod resume;

@@ -58,7 +58,7 @@ pub struct ReadProof {
     /// Of the expected side: identities with a linked account.
     #[serde(default)]
     pub links: i64,
-    /// The target's own mark, taken before the read.
+    /// The side's own mark, taken before the read.
     pub watermark: Option<String>,
 }
 

@@ -8,7 +8,7 @@ use xavyo_core::{
     report::{
         ActionSummary, DiscrepancySummary, Evidence, PerformanceMetrics, ReconciliationReport, top_mismatched,
     },
-    run::Phase,
+    run::{Phase, ReconciliationMode},
 };
 
 use super::record::{ReadProof, RunRecord, Side};
@@ -29,7 +29,11 @@ pub async fn compile(
     };
     let acted: ActionSummary = acted.into_iter().collect();
     let mismatched = finding::count_by_attribute(tx, tenant, run.id).await?;
-    let earlier = run::last_completed_full(tx, tenant, run.connector_id, run.id).await?;
+    // What a delta did not look at is neither new nor gone.
+    let earlier = match run.mode {
+        ReconciliationMode::Full => run::last_completed_full(tx, tenant, run.connector_id, run.id).await?,
+        ReconciliationMode::Delta => None,
+    };
     let trend = match earlier {
         Some(earlier) => Some(finding::compare(tx, tenant, run.id, earlier).await?),
         None => None,

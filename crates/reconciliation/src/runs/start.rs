@@ -8,13 +8,14 @@ use xavyo_core::{
     Error, Reason,
     error::Result,
     ids::{ConnectorId, RunId, ScheduleId},
-    run::{self, Basis, Phase, ReconciliationMode, Run, RunStatus},
+    run::{self, Phase, ReconciliationMode, Run, RunStatus},
     schedule::DEFAULT_FULL_EVERY_DAYS,
 };
 use xavyo_runtime::{Caller, db::Transaction};
 
 use super::{
     Runs,
+    basis::basis,
     record::{Progress, RunRecord},
 };
 use crate::{
@@ -98,15 +99,10 @@ impl Runs {
         connector: &ConnectorView,
     ) -> Result<RunRecord> {
         let now = self.clock.now();
-        let last = baseline::find_origin(tx, caller.tenant, connector.id).await?;
-        let basis = Basis {
-            // What changed since a watermark can be read, but is not compared by itself: every delta is a full run.
-            compares_changes: false,
-            has_watermark: false,
-            last_full: last.map(|origin| (origin.completed_at, origin.connector_revision)),
-            revision: connector.revision,
-            full_every_days: command.slot.map_or(DEFAULT_FULL_EVERY_DAYS, |slot| slot.full_every_days),
-        };
+        let baselines = baseline::find_all(tx, caller.tenant, connector.id).await?;
+        let origin = baseline::find_origin(tx, caller.tenant, connector.id).await?;
+        let full_every_days = command.slot.map_or(DEFAULT_FULL_EVERY_DAYS, |slot| slot.full_every_days);
+        let basis = basis(connector, &baselines, origin, Some(full_every_days));
         let (mode, mode_note) = run::choose(command.mode, &basis, now);
         let run = Run {
             id: RunId(self.clock.new_id()),

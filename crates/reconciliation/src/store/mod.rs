@@ -25,7 +25,7 @@ pub mod worker;
 use xavyo_core::Error;
 
 /// What belongs to a run stands beside it, and goes by its own name.
-pub use self::run::{baseline, plan, report, work as run_work};
+pub use self::run::{baseline, plan, report, revisit, work as run_work};
 
 /// A stored name that its closed list does not have: a row from a newer program, or a bug.
 fn unknown(column: &'static str, value: &str) -> Error {

@@ -4,6 +4,7 @@
 use xavyo_core::{
     Reason,
     error::Result,
+    ids::RunId,
     run::{Event, ReconciliationMode},
 };
 use xavyo_runtime::db::{self, Transaction};
@@ -19,7 +20,7 @@ use crate::{
         self,
         baseline::{self, Baseline, Origin},
         finding::{self, Successor},
-        run_work,
+        revisit, run_work,
     },
 };
 
@@ -92,7 +93,8 @@ impl Hand<'_> {
         finding::settle_gone(tx, self.tenant(), successor, &self.record.spared).await
     }
 
-    /// What this run read is what the next one is measured by.
+    /// What a full run read is what the next one is measured by. Where either stood, and what it hands on, is where the next
+    /// delta starts.
     async fn remember_reads(&self, tx: &mut Transaction) -> Result<()> {
         let run = &self.record.run;
         let (Some(connector_revision), Some(completed_at)) = (run.connector_revision, run.completed_at)
@@ -101,22 +103,37 @@ impl Hand<'_> {
         };
         let origin =
             Origin { connector_id: run.connector_id, run_id: run.id, connector_revision, completed_at };
-        let of_target = self.record.proofs.iter().filter(|proof| proof.side == Side::Target);
-        let baselines: Vec<Baseline> = of_target.map(|target| self.baseline(target)).collect();
-        baseline::replace(tx, self.tenant(), origin, &baselines).await
+        let mut baselines = Vec::new();
+        for target in self.record.proofs.iter().filter(|proof| proof.side == Side::Target) {
+            let kind = (target.object_class.as_str(), target.intent.as_str());
+            let handed_on = revisit::count(tx, self.tenant(), run.id, kind).await?;
+            baselines.push(self.baseline(target, handed_on));
+        }
+        revisit::delete_others(tx, self.tenant(), run.connector_id, run.id).await?;
+        match run.mode {
+            ReconciliationMode::Full => baseline::replace(tx, self.tenant(), origin, &baselines).await,
+            ReconciliationMode::Delta => {
+                baseline::move_marks(tx, self.tenant(), run.connector_id, &baselines).await
+            }
+        }
     }
 
-    fn baseline(&self, target: &ReadProof) -> Baseline {
+    fn baseline(&self, target: &ReadProof, handed_on: i64) -> Baseline {
         let is_other_side = |proof: &&ReadProof| {
             proof.side == Side::Expected
                 && (&proof.object_class, &proof.intent) == (&target.object_class, &target.intent)
         };
+        let expected = self.record.proofs.iter().find(is_other_side);
+        let RunId(run_id) = self.record.run.id;
         Baseline {
             object_class: target.object_class.clone(),
             intent: target.intent.clone(),
             target_count: target.count,
-            expected_count: self.record.proofs.iter().find(is_other_side).map_or(0, |proof| proof.count),
+            expected_count: expected.map_or(0, |proof| proof.count),
             watermark: target.watermark.clone(),
+            expected_watermark: expected.and_then(|proof| proof.watermark.clone()),
+            marked_by_run_id: Some(run_id),
+            handed_on,
         }
     }
 }

@@ -20,7 +20,7 @@ use xavyo_core::{
 };
 use xavyo_runtime::db::{self, Transaction};
 
-use super::Engine;
+use super::{Engine, examine::LeftOver};
 use crate::{
     crash::{self, Point},
     provisioning::Session,
@@ -49,6 +49,8 @@ pub(super) struct Hand<'a> {
     pub save_at: Instant,
     /// The findings that were written since it began to read.
     pub written: HashSet<Fingerprint>,
+    /// What it leaves to the next delta, and did not judge, by kind of account.
+    pub left_over: Vec<LeftOver>,
     /// What the run does by itself; known once it examines.
     pub policies: BTreeMap<DiscrepancyType, Remedy>,
 }
@@ -100,6 +102,7 @@ impl Engine {
             stop,
             save_at: Instant::now(),
             written: HashSet::new(),
+            left_over: Vec::new(),
             policies: BTreeMap::new(),
         };
         crash::point(Point::RunClaimed);

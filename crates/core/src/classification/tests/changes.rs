@@ -42,6 +42,15 @@ fn deleted_is_what_the_target_does_not_have_when_it_is_asked() {
 }
 
 #[test]
+fn a_uid_that_nobody_has_any_more_says_nothing_of_an_account_known_by_its_id() {
+    let mut reading = reference::load(&[linked(1, "a", Some("7")), linked(2, "b", None)]);
+    assert_eq!(reading.observe_gone(AccountRef { external_uid: "a", immutable_id: None }), None);
+    assert_eq!(reading.observe_gone(AccountRef { external_uid: "b", immutable_id: Some("8") }), None);
+    let findings = reading.finish_changes();
+    assert_eq!((findings.deleted().len(), findings.unjudged().count()), (0, 2));
+}
+
+#[test]
 fn an_account_that_resembles_somebody_whose_own_account_was_not_seen_proves_nothing() {
     let jane = Person { keys: Some(vec![(0, 1)]), ..linked(1, "a", None) };
     let mut reading = reference::load(&[jane]);

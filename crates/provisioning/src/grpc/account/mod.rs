@@ -112,8 +112,8 @@ impl pb::account_service_server::AccountService for AccountServer {
         request: Request<pb::ReadExpectedAccountsRequest>,
     ) -> Answer<Self::ReadExpectedAccountsStream> {
         let caller = Caller::of(&request).map_err(status)?;
-        let kind = parse::read_expected(request.into_inner()).map_err(status)?;
-        let items = self.accounts.read_expected(&caller, kind).await.map_err(status)?;
+        let command = parse::read_expected(request.into_inner()).map_err(status)?;
+        let items = self.accounts.read_expected(&caller, command).await.map_err(status)?;
         Ok(Response::new(Box::pin(reads::expected(items))))
     }
 

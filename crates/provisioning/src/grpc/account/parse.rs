@@ -9,6 +9,7 @@ use crate::{
     accounts::{
         CompletedRun, Key, Kind, LinkAccount, ListLinks, RefreshLinks, RefreshedLink, UnlinkAccount,
         batch::{BatchGet, Selector},
+        expected::ReadExpected,
         live::GetAccount,
         target::ReadTarget,
     },
@@ -131,10 +132,13 @@ pub(super) fn read_target(request: pb::ReadTargetAccountsRequest) -> Result<Read
     fields.finish(command)
 }
 
-pub(super) fn read_expected(request: pb::ReadExpectedAccountsRequest) -> Result<Kind> {
+pub(super) fn read_expected(request: pb::ReadExpectedAccountsRequest) -> Result<ReadExpected> {
     let mut fields = Fields::default();
-    let kind = kind(&mut fields, &request.connector_id, request.object_class, request.intent);
-    fields.finish(kind)
+    let command = ReadExpected {
+        kind: kind(&mut fields, &request.connector_id, request.object_class, request.intent),
+        since: fields.optional_text("since", request.since, limits::SETTING),
+    };
+    fields.finish(command)
 }
 
 pub(super) fn kind(fields: &mut Fields, connector_id: &str, object_class: String, intent: String) -> Kind {

@@ -51,15 +51,20 @@ pub(super) fn expected(
     items: mpsc::Receiver<Result<expected::Item>>,
 ) -> impl Stream<Item = Result<pb::ReadExpectedAccountsResponse, Status>> {
     use pb::read_expected_accounts_response::Item;
-    let page = |accounts, busy_accounts| Item::Page(pb::ExpectedAccountPage { accounts, busy_accounts });
     let messages = move |item| match item {
         expected::Item::Page(accounts) => packed(accounts.into_iter().map(expected_account))
             .into_iter()
-            .map(|accounts| page(accounts, Vec::new()))
+            .map(|accounts| Item::Page(pb::ExpectedAccountPage { accounts, ..Default::default() }))
             .collect(),
         expected::Item::Busy(accounts) => packed(accounts.into_iter().map(busy_account))
             .into_iter()
-            .map(|busy| page(Vec::new(), busy))
+            .map(|busy_accounts| Item::Page(pb::ExpectedAccountPage { busy_accounts, ..Default::default() }))
+            .collect(),
+        expected::Item::Former(accounts) => packed(accounts.into_iter().map(former_account))
+            .into_iter()
+            .map(|former_accounts| {
+                Item::Page(pb::ExpectedAccountPage { former_accounts, ..Default::default() })
+            })
             .collect(),
         expected::Item::Proof(proof) => vec![Item::Proof(expected_proof(&proof))],
     };
@@ -124,6 +129,7 @@ fn expected_account(account: ExpectedAccount) -> pb::ExpectedAccount {
         correlation_keys: keys_to_pb(account.correlation_keys.as_deref().unwrap_or_default()),
         in_flight: account.in_flight,
         rejected_accounts: account.rejected.into_iter().map(rejected).collect(),
+        changed: account.changed,
     }
 }
 
@@ -149,12 +155,16 @@ fn busy_account(account: AccountKey) -> pb::BusyAccount {
     pb::BusyAccount { external_uid: Some(account.external_uid), immutable_id: account.immutable_id }
 }
 
+fn former_account(account: AccountKey) -> pb::FormerAccount {
+    pb::FormerAccount { external_uid: account.external_uid, immutable_id: account.immutable_id }
+}
+
 fn expected_proof(proof: &expected::Proof) -> pb::ReadProof {
     pb::ReadProof {
         complete: true,
         evidence: format!("all {} identities, read from one snapshot of the database", proof.count),
         count: proof.count,
-        watermark: None,
+        watermark: proof.mark.map(|mark| mark.to_string()),
         connector_revision: proof.revision,
         calls_made: 0,
         unevaluable: proof.unevaluable,

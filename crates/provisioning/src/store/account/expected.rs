@@ -13,13 +13,15 @@ use xavyo_core::{
 };
 use xavyo_runtime::db;
 
-use super::AccountKind;
+use super::{AccountKind, mark::Horizon};
 use crate::store::link::digest::ExpectedDigest;
 
 /// An identity and its account of that kind.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     pub identity: Identity,
+    /// It may have been written since the mark that was asked about.
+    pub changed: bool,
     pub link: Option<LinkedAccount>,
 }
 
@@ -44,6 +46,7 @@ struct JoinedRow {
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    changed: bool,
     link_id: Option<Uuid>,
     lane_id: Option<Uuid>,
     external_uid: Option<String>,
@@ -68,18 +71,20 @@ pub async fn keep_order(tx: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// The next identities in id order. Deleted ones are among them while they have a link: their account is still theirs.
+/// The next identities in id order, and whether each was written since the horizon. Deleted ones are among them while they
+/// have a link: their account is still theirs.
 pub async fn page(
     tx: &mut PgConnection,
     tenant: TenantId,
     kind: &AccountKind,
-    after: Option<IdentityId>,
-    limit: i64,
+    (after, limit): (Option<IdentityId>, i64),
+    since: Option<Horizon>,
 ) -> Result<Vec<Row>> {
     let rows = sqlx::query_as!(
         JoinedRow,
         r#"select i.id, i.source_key, i.active, i.attributes as "attributes: _", i.version, i.created_at,
                   i.updated_at,
+                  coalesce((i.xmin::text::bigint - $7::bigint) & 4294967295 < 2147483648, false) as "changed!",
                   l.id as "link_id?", l.lane_id as "lane_id?", l.external_uid as "external_uid?", l.immutable_id,
                   l.disabled_by_us as "disabled_by_us?", l.deprovision_due_at, l.created_at as "linked_at?",
                   l.expected_digest, l.expected_identity_version, l.expected_revision
@@ -100,6 +105,7 @@ pub async fn page(
         kind.intent,
         after.map_or(Uuid::nil(), |id| id.0),
         limit,
+        since.map(Horizon::low_bits),
     )
     .fetch_all(tx)
     .await
@@ -131,7 +137,7 @@ impl From<JoinedRow> for Row {
             created_at: row.created_at,
             updated_at: row.updated_at,
         };
-        Self { identity, link }
+        Self { identity, changed: row.changed, link }
     }
 }
 

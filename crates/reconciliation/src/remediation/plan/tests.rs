@@ -81,6 +81,8 @@ fn pair() -> Pair {
         expected_state: Some(AccountState::Enabled),
         expected,
         live: None,
+        live_digest: None,
+        live_keys: Vec::new(),
         link: None,
         in_flight: false,
         is_protected: false,

@@ -1,8 +1,10 @@
-//! Baselines: what a connector's last completed full run read, by kind of account.
+//! Baselines: what a connector's last completed full run read, by kind of account, and where the next delta starts.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use uuid::Uuid;
 use xavyo_core::{
+    Error,
     error::Result,
     ids::{ConnectorId, RunId, TenantId},
 };
@@ -14,8 +16,14 @@ pub struct Baseline {
     pub intent: String,
     pub target_count: i64,
     pub expected_count: i64,
-    /// Where the next delta starts.
+    /// The target's, where the next delta starts.
     pub watermark: Option<String>,
+    /// The expected side's.
+    pub expected_watermark: Option<String>,
+    /// The run whose marks they are, and that handed on what the next delta looks up: a full one, or a delta since.
+    pub marked_by_run_id: Option<Uuid>,
+    /// How much it handed on.
+    pub handed_on: i64,
 }
 
 /// Which run the baselines are of.
@@ -34,7 +42,8 @@ pub async fn find_all(
 ) -> Result<Vec<Baseline>> {
     let rows = sqlx::query_as!(
         Baseline,
-        "select object_class, intent, target_count, expected_count, watermark
+        "select object_class, intent, target_count, expected_count, watermark, expected_watermark, marked_by_run_id,
+                handed_on
            from baseline
           where tenant_id = $1 and connector_id = $2",
         tenant.0,
@@ -84,8 +93,9 @@ pub async fn replace(
     for baseline in baselines {
         let new = sqlx::query!(
             "insert into baseline (tenant_id, connector_id, object_class, intent, run_id, connector_revision,
-                                   target_count, expected_count, watermark, completed_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                                   target_count, expected_count, watermark, expected_watermark, marked_by_run_id,
+                                   handed_on, completed_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             tenant.0,
             origin.connector_id.0,
             baseline.object_class,
@@ -95,9 +105,43 @@ pub async fn replace(
             baseline.target_count,
             baseline.expected_count,
             baseline.watermark,
+            baseline.expected_watermark,
+            baseline.marked_by_run_id,
+            baseline.handed_on,
             origin.completed_at,
         );
         new.execute(&mut *tx).await.map_err(db::failed)?;
+    }
+    Ok(())
+}
+
+/// The next delta starts where this one stood. Counts, revision and time stay those of the last full run.
+pub async fn move_marks(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    connector: ConnectorId,
+    baselines: &[Baseline],
+) -> Result<()> {
+    for baseline in baselines {
+        let moved = sqlx::query!(
+            "update baseline
+                set watermark = $5,
+                    expected_watermark = $6,
+                    marked_by_run_id = $7,
+                    handed_on = $8
+              where tenant_id = $1 and connector_id = $2 and object_class = $3 and intent = $4",
+            tenant.0,
+            connector.0,
+            baseline.object_class,
+            baseline.intent,
+            baseline.watermark,
+            baseline.expected_watermark,
+            baseline.marked_by_run_id,
+            baseline.handed_on,
+        );
+        if moved.execute(&mut *tx).await.map_err(db::failed)?.rows_affected() != 1 {
+            return Err(Error::internal("a delta has completed without the baseline that it started from"));
+        }
     }
     Ok(())
 }

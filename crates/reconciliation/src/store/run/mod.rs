@@ -1,11 +1,12 @@
 //! Runs. Whoever holds the fence saves the row; callers only leave a request on it, or move a run that nobody holds.
 //!
-//! Beside it: what waits for a worker ([`work`]), what a run plans ([`plan`]), what it said at its end ([`report`]), and what
-//! the next one is measured by ([`baseline`]).
+//! Beside it: what waits for a worker ([`work`]), what a run plans ([`plan`]), what it said at its end ([`report`]), what the
+//! next one is measured by or starts from ([`baseline`]), and what it hands on to the next delta ([`revisit`]).
 
 pub mod baseline;
 pub mod plan;
 pub mod report;
+pub mod revisit;
 mod row;
 pub mod work;
 

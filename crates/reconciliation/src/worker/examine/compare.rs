@@ -8,10 +8,10 @@ use xavyo_core::{
     Error, Reason,
     account::AccountKey,
     classification::Findings,
-    discrepancy::Discrepancy,
+    discrepancy::{Discrepancy, DiscrepancyType},
     error::Result,
     fingerprint::Fingerprint,
-    ids::{DiscrepancyId, LinkId},
+    ids::{DiscrepancyId, IdentityId, LinkId},
 };
 use xavyo_runtime::db::Transaction;
 
@@ -76,18 +76,30 @@ impl Hand<'_> {
         batch: &[C],
         mut pairs: &[Pair],
     ) -> Vec<Discrepancy> {
-        let (mut rows, mut in_flight) = (Vec::new(), 0);
+        let (mut rows, mut in_flight, mut again) = (Vec::new(), 0, Vec::new());
         let author = self.author(matching);
         for conclusion in batch {
             let (own, rest) = pairs.split_at(conclusion.selectors().len());
             pairs = rest;
             match conclusion.confirm(&author, own) {
                 Verdict::Holds(found) => rows.extend(found),
-                Verdict::InFlight => in_flight += 1,
+                Verdict::InFlight => {
+                    in_flight += 1;
+                    again.extend(conclusion.linked_identity());
+                }
             }
         }
+        self.look_again(&matching.kind, again);
         self.record.progress.set_apart.in_flight += in_flight;
         rows
+    }
+
+    /// These linked identities are the next delta's to judge.
+    fn look_again(&mut self, kind: &Kind, identities: Vec<IdentityId>) {
+        let of_kind = self.left_over.iter_mut().find(|left_over| left_over.kind == *kind);
+        if let Some(left_over) = of_kind {
+            left_over.revisits.identities.extend(identities);
+        }
     }
 
     fn author<'s>(&'s self, matching: &'s Matching<Findings>) -> Author<'s> {
@@ -158,7 +170,7 @@ impl Hand<'_> {
     }
 
     /// Of the older open findings that this run has not found again, those whose account or identity is in flight now were
-    /// not judged: they are kept open.
+    /// not judged: they are kept open. So are those of linked accounts that a delta did not look at.
     pub(super) async fn spare_unjudged(&mut self) -> Result<(), Halt> {
         if self.record.run.dry_run {
             return Ok(());
@@ -175,10 +187,35 @@ impl Hand<'_> {
             let unconfirmed: Vec<Uuid> = unconfirmed.map(|it| it.id.0).collect();
             let older = discrepancy::find_all(&mut tx, self.tenant(), &unconfirmed).await?;
             drop(tx);
-            let older: Vec<Discrepancy> = older.into_iter().map(|record| record.discrepancy).collect();
-            let in_flight = self.in_flight(&older).await?;
+            let older = older.into_iter().map(|record| record.discrepancy);
+            let (judged, left): (Vec<Discrepancy>, Vec<Discrepancy>) =
+                older.partition(|row| self.has_judged(row));
+            self.record.spared.extend(left.iter().map(|row| row.id));
+            let in_flight = self.in_flight(&judged).await?;
+            for row in judged.iter().filter(|row| in_flight.binary_search(&row.id).is_ok()) {
+                let linked = linked_identity(row);
+                self.look_again(&self.kind_of(row), linked.into_iter().collect());
+            }
             self.record.spared.extend(in_flight);
             self.save_now_and_then().await?;
+        }
+    }
+
+    /// What is said of accounts without a link, and of identities without one, every run judges.
+    fn has_judged(&self, row: &Discrepancy) -> bool {
+        let kind = self.kind_of(row);
+        let left_over = self.left_over.iter().find(|left_over| left_over.kind == kind);
+        match (left_over, linked_identity(row)) {
+            (Some(left_over), Some(identity)) => left_over.has_judged(identity),
+            (None, _) | (_, None) => true,
+        }
+    }
+
+    fn kind_of(&self, row: &Discrepancy) -> Kind {
+        Kind {
+            connector_id: self.record.run.connector_id,
+            object_class: row.object_class.clone(),
+            intent: row.intent.clone(),
         }
     }
 
@@ -207,6 +244,17 @@ impl Hand<'_> {
         in_flight.sort_unstable();
         in_flight.dedup();
         Ok(in_flight)
+    }
+}
+
+/// Of a finding about a linked account: whose.
+fn linked_identity(row: &Discrepancy) -> Option<IdentityId> {
+    match row.discrepancy_type {
+        DiscrepancyType::Mismatch | DiscrepancyType::Deleted => row.identity_id,
+        DiscrepancyType::Missing
+        | DiscrepancyType::Orphan
+        | DiscrepancyType::Collision
+        | DiscrepancyType::Unlinked => None,
     }
 }
 

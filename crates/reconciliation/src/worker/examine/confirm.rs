@@ -30,6 +30,11 @@ pub(super) trait Conclusion {
 
     /// The verdict on those pairs, in the order of the selectors.
     fn confirm(&self, author: &Author<'_>, pairs: &[Pair]) -> Verdict;
+
+    /// The linked identity that it is about, which no later delta would look at for itself.
+    fn linked_identity(&self) -> Option<IdentityId> {
+        None
+    }
 }
 
 impl Conclusion for IdentityId {
@@ -63,6 +68,10 @@ impl Conclusion for Deleted {
             ] => Verdict::Holds(vec![author.deleted(self.identity, &link.account, *should_have)]),
             _ => Verdict::InFlight,
         }
+    }
+
+    fn linked_identity(&self) -> Option<IdentityId> {
+        Some(self.identity)
     }
 }
 
@@ -152,6 +161,10 @@ impl Conclusion for Differing {
             rows.extend(differences.iter().map(row));
         }
         Verdict::Holds(rows)
+    }
+
+    fn linked_identity(&self) -> Option<IdentityId> {
+        Some(self.identity)
     }
 }
 

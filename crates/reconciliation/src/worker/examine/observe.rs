@@ -15,6 +15,8 @@ use xavyo_wire::{
     reads::{digest_of_pb, keys_of_pb},
 };
 
+use crate::provisioning::account::digest_of;
+
 /// Loads one identity.
 pub(super) fn expect(matcher: &mut Matcher, account: &ExpectedAccount) -> Result<()> {
     let are_known = !account.correlation_keys_unknown;
@@ -44,7 +46,7 @@ pub(super) fn observe(reading: &mut Reading, account: &TargetAccount) -> Result<
             Some(false) => AccountState::Disabled,
             Some(true) | None => AccountState::Enabled,
         },
-        digest: (!account.digest.is_empty()).then(|| digest_of_pb(&account.digest)).transpose()?,
+        digest: digest_of(account)?,
         keys: &keys,
         protected: account.is_protected,
     });
@@ -67,7 +69,7 @@ fn rejected(account: &pb::RejectedAccount) -> AccountRef<'_> {
     AccountRef { external_uid: &account.external_uid, immutable_id: account.immutable_id.as_deref() }
 }
 
-fn identity(text: &str) -> Result<IdentityId> {
+pub(super) fn identity(text: &str) -> Result<IdentityId> {
     Uuid::try_parse(text).map(IdentityId).map_err(Error::internal)
 }
 
