@@ -41,19 +41,34 @@ async fn a_mark_that_its_side_does_not_know_makes_it_a_full_run_while_it_reads()
     }
 }
 
-/// Both sides' marks, and whose they are.
-async fn marks(world: &World) -> Vec<(Option<String>, Option<String>, String)> {
+/// Of the only kind of account.
+#[derive(Debug, PartialEq)]
+struct Baseline {
+    target: Option<String>,
+    expected: Option<String>,
+    /// Whose marks they are, and how much that run handed on.
+    marked_by: String,
+    /// What a full run leaves: itself, its counts, when it ended.
+    full: String,
+}
+
+async fn baseline(world: &World) -> Baseline {
     let url = world.ground().reconciliation.program_url();
     let mut program = sqlx::PgConnection::connect(&url).await.unwrap();
     let mut tx = program.begin().await.unwrap();
     let tenant = format!("set local xavyo.tenant = '{}'", world.tenant);
     sqlx::raw_sql(sqlx::AssertSqlSafe(tenant)).execute(&mut *tx).await.unwrap();
-    let all =
-        "select watermark, expected_watermark, format('%s %s %s %s', marked_by_run_id, run_id, completed_at,
-                      (select count(*) from revisit)) as whose
+    let one = "select watermark, expected_watermark,
+                      format('%s %s %s', marked_by_run_id, handed_on, (select count(*) from revisit)) as marked_by,
+                      format('%s %s %s %s', run_id, target_count, expected_count, completed_at) as of_full_run
                  from baseline";
-    let rows = sqlx::query(all).fetch_all(&mut *tx).await.unwrap();
-    rows.iter().map(|row| (row.get("watermark"), row.get("expected_watermark"), row.get("whose"))).collect()
+    let row = sqlx::query(one).fetch_one(&mut *tx).await.unwrap();
+    Baseline {
+        target: row.get("watermark"),
+        expected: row.get("expected_watermark"),
+        marked_by: row.get("marked_by"),
+        full: row.get("of_full_run"),
+    }
 }
 
 #[tokio::test]
@@ -64,18 +79,21 @@ async fn a_dry_delta_finds_the_same_and_moves_nothing_r4() {
     let full = staff.full().await;
     staff.retitle("ann", "chief").await;
     staff.retitle("bob", "clerk").await;
-    let before = marks(&staff.world).await;
+    let before = baseline(&staff.world).await;
+    assert_eq!(before.marked_by, format!("{} 1 1", full.id), "the account without a person");
 
     let dry = staff.world.delta_run(&staff.connector, true).await;
 
     was_delta(&dry, 3);
-    assert_eq!(marks(&staff.world).await, before);
+    assert_eq!(baseline(&staff.world).await, before);
     assert!(settled(&staff.world, &full).await.iter().all(|(_, how)| how == "open"));
     let delta = staff.delta().await;
     was_delta(&delta, 3);
     assert_eq!(findings(&staff.world, &dry).await, findings(&staff.world, &delta).await);
-    let after = marks(&staff.world).await;
-    assert!(after[0].0 != before[0].0 && after[0].1 != before[0].1 && after[0].2 != before[0].2, "{after:?}");
+    let after = baseline(&staff.world).await;
+    assert!(after.target != before.target && after.expected != before.expected, "{after:?}");
+    assert_eq!(after.marked_by, format!("{} 1 1", delta.id));
+    assert_eq!(after.full, before.full, "the next full run is due by the last one");
 }
 
 #[tokio::test]

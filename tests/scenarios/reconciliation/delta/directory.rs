@@ -137,6 +137,18 @@ async fn an_account_that_lost_its_link_is_seen_although_it_did_not_change() {
     assert_eq!(findings(&staff.world, &delta).await, ["Unlinked uid=ann"], "and not missing");
 }
 
+#[tokio::test]
+async fn an_account_that_resembles_somebody_who_has_one_is_a_collision_although_theirs_did_not_change() {
+    let staff = Staff::of(&["ann", "bob"]).await;
+    staff.full().await;
+    staff.join("double", "ann@x").await;
+
+    let delta = staff.delta().await;
+
+    was_delta(&delta, 2);
+    assert_eq!(findings(&staff.world, &delta).await, ["Collision"]);
+}
+
 /// Whose account resembles somebody else's: neither changed, and both members must be seen for it to be settled.
 #[tokio::test]
 async fn a_collision_is_settled_once_what_resembles_is_gone_and_the_difference_behind_it_comes_to_light() {

@@ -257,7 +257,7 @@ impl Hand<'_> {
         let Some(delta) = &matching.state.delta else { return Ok(()) };
         let mut asked = delta.wanted.identities.clone();
         let mut selectors = delta.selectors();
-        while !selectors.is_empty() {
+        loop {
             for batch in selectors.chunks(BATCH) {
                 let pairs = self.session.pairs(&matching.kind, batch).await?;
                 for (selector, pair) in batch.iter().zip(&pairs) {
@@ -269,6 +269,9 @@ impl Hand<'_> {
             // Each round may show an account that resembles somebody else.
             let open = matching.state.reading.open_candidates();
             selectors = open.filter(|identity| asked.insert(*identity)).map(Selector::identity).collect();
+            if selectors.is_empty() {
+                break;
+            }
         }
         if let Some(delta) = &matching.state.delta {
             self.add_evidence(&delta.evidence());
