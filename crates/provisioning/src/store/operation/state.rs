@@ -27,7 +27,7 @@ pub async fn read(
     sqlx::query_as!(
         QueueState,
         r#"select
-             -- pending behind a dead letter
+             -- pending behind a dead letter; most lanes have nothing but the dead letter itself
              (select coalesce(sum(behind.n), 0)::bigint
                 from lane l
                cross join lateral (
@@ -35,7 +35,7 @@ pub async fn read(
                        from operation o
                       where o.tenant_id = $1 and o.lane_id = l.id and o.status = 'pending') as behind
                where l.tenant_id = $1 and ($2::uuid is null or l.connector_id = $2)
-                 and l.blocked_by_operation_id is not null) as "blocked!",
+                 and l.blocked_by_operation_id is not null and l.length > 1) as "blocked!",
              (select count(*)
                 from operation
                where tenant_id = $1 and ($2::uuid is null or connector_id = $2)

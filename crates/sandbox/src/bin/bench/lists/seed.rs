@@ -83,10 +83,12 @@ const DEAD_LETTERS: &str = r#"
            md5('dead' || n)::uuid, 1, 'api', $1, now() - n * interval '1 minute', now()
       from generate_series(1, $3) as n"#;
 
-/// As the folder of statistics would have left them: what ended by the hour.
+/// As the folder of statistics and the retention would have left them: by the hour only what ended in the last two days.
 const COUNTS: &str = "
     insert into operation_count (tenant_id, connector_id, status, period, n, seconds)
-    select tenant_id, connector_id, status, date_trunc('hour', completed_at), count(*), count(*)
+    select tenant_id, connector_id, status,
+           case when completed_at > now() - interval '48 hours' then date_trunc('hour', completed_at) else 'epoch' end,
+           count(*), count(*)
       from operation_history group by 1, 2, 3, 4
     union all
     select tenant_id, connector_id, status, 'epoch', count(*), 0 from operation group by 1, 2, 3";
