@@ -134,6 +134,11 @@ impl Targets {
         Ok(opened)
     }
 
+    /// The target as it was last opened here; its connector may have changed since.
+    pub fn kept(&self, pair: Pair) -> Option<Arc<OpenTarget>> {
+        self.lock().get(&(pair.tenant, pair.connector)).map(Arc::clone)
+    }
+
     fn options_of(&self, connector: &Connector) -> Options {
         let seconds = u64::try_from(connector.policies.call_timeout.0).unwrap_or(1);
         Options { call_timeout: Duration::from_secs(seconds), ..self.options.clone() }

@@ -159,7 +159,8 @@ fn changed(attributes: &Attributes, changes: &Changes) -> Attributes {
         };
         attributes.insert(name.clone(), values);
     }
-    present(&attributes)
+    attributes.retain(|_, values| !values.is_empty());
+    attributes
 }
 
 fn modified(held: Option<&Vec<Value>>, add: &[Value], remove: &[Value]) -> Vec<Value> {

@@ -13,8 +13,9 @@ use xavyo_runtime::{auth::Caller, db};
 use super::{Operations, Wait, seal, waits};
 use crate::store::{
     connector, lane, operation,
+    operation::attempt::{self, AttemptLine},
     operation::list::{self, Filter},
-    operation::log::{self, AttemptLine, Line},
+    operation::log::{self, Line},
     operation::state,
     operation::statistics::{self, Count},
 };
@@ -100,7 +101,7 @@ impl Operations {
     pub async fn attempts(&self, caller: &Caller, id: OperationId) -> Result<Vec<AttemptLine>> {
         let mut tx = self.database.begin(caller.tenant).await?;
         require(&mut tx, caller, id).await?;
-        let attempts = log::attempts(&mut tx, caller.tenant, id).await?;
+        let attempts = attempt::find_all(&mut tx, caller.tenant, id).await?;
         db::commit(tx).await?;
         Ok(attempts)
     }

@@ -19,7 +19,7 @@ use super::guard;
 use crate::{
     crash::{self, Point},
     store::{
-        connector::work::Pair,
+        connector::{self, work::Pair},
         identity,
         lane::{self, Grant, Lane},
         link,
@@ -48,7 +48,17 @@ pub struct Claim {
     pub identity: Option<Identity>,
 }
 
-/// Claims up to `limit` lanes of a pair.
+/// What a claim came to.
+#[derive(Debug)]
+pub enum Claimed {
+    /// Perhaps none.
+    Lanes(Vec<Claim>),
+    /// The connector is another one than the target was opened for, or gone: nothing was claimed.
+    Outdated,
+}
+
+/// Claims up to `limit` lanes of a pair, for the connector as `target` knows it: a pause, a policy or a secret that has
+/// changed holds from this claim on.
 pub async fn claim(
     database: &Database,
     clock: &Clock,
@@ -56,12 +66,17 @@ pub async fn claim(
     pair: Pair,
     target: &OpenTarget,
     limit: i64,
-) -> Result<Vec<Claim>> {
+) -> Result<Claimed> {
     let now = clock.now();
     let mut tx = database.begin(pair.tenant).await?;
+    if connector::version(&mut tx, pair.tenant, pair.connector).await? != Some(target.connector.version) {
+        db::leave(tx);
+        return Ok(Claimed::Outdated);
+    }
     let lanes = lane::lock_ready(&mut tx, pair.tenant, pair.connector, now, limit).await?;
     if lanes.is_empty() {
-        return Ok(Vec::new());
+        db::leave(tx);
+        return Ok(Claimed::Lanes(Vec::new()));
     }
     let mut chosen = choose(&mut tx, pair.tenant, target, &lanes).await?;
     if chosen.len() < lanes.len() {
@@ -79,7 +94,7 @@ pub async fn claim(
     crash::point(Point::ClaimWritten);
     db::commit(tx).await?;
     crash::point(Point::ClaimCommitted);
-    Ok(claims)
+    Ok(Claimed::Lanes(claims))
 }
 
 /// The operations at the head of each lane that one claim may take.

@@ -31,44 +31,48 @@ use crate::{
 
 /// A change of one account's link, and why.
 #[derive(Clone, Debug)]
-pub struct LinkChange {
-    operation: Operation,
+pub struct LinkChange<'a> {
+    operation: &'a Operation,
     lane: LaneId,
-    before: Option<Link>,
-    after: After,
+    before: Option<&'a Link>,
+    after: After<'a>,
 }
 
 #[derive(Clone, Debug)]
-enum After {
+enum After<'a> {
     Linked {
         identity: IdentityId,
-        account: AccountKey,
+        account: &'a AccountKey,
         disabled_by_us: bool,
     },
-    Unlinked(Link),
+    Unlinked(&'a Link),
     /// Nobody's account: only its names lead to the lane.
-    Named(AccountKey),
+    Named(&'a AccountKey),
 }
 
 /// What a completed operation changes, if anything.
-pub fn change(claim: &Claim, operation: &Operation, completed: &Completed) -> Option<LinkChange> {
-    let before = claim.link.clone();
-    let after = match (&completed.effect, &before, operation.identity_id) {
-        (Effect::Gone, Some(link), _) => After::Unlinked(link.clone()),
+pub fn change<'a>(
+    claim: &'a Claim,
+    operation: &'a Operation,
+    completed: &'a Completed,
+) -> Option<LinkChange<'a>> {
+    let before = claim.link.as_ref();
+    let after = match (&completed.effect, before, operation.identity_id) {
+        (Effect::Gone, Some(link), _) => After::Unlinked(link),
         (Effect::Gone, None, _) => return None,
         (Effect::Present { account, disabled }, Some(link), _) => {
             let disabled_by_us = disabled.unwrap_or(link.disabled_by_us);
             if link.account == *account && link.disabled_by_us == disabled_by_us {
                 return None;
             }
-            After::Linked { identity: link.identity_id, account: account.clone(), disabled_by_us }
+            After::Linked { identity: link.identity_id, account, disabled_by_us }
         }
         (Effect::Present { account, disabled }, None, Some(identity)) => {
-            After::Linked { identity, account: account.clone(), disabled_by_us: disabled.unwrap_or(false) }
+            After::Linked { identity, account, disabled_by_us: disabled.unwrap_or(false) }
         }
-        (Effect::Present { account, .. }, None, None) => After::Named(account.clone()),
+        (Effect::Present { account, .. }, None, None) => After::Named(account),
     };
-    Some(LinkChange { operation: operation.clone(), lane: claim.lane, before, after })
+    Some(LinkChange { operation, lane: claim.lane, before, after })
 }
 
 /// Those operations that would link an account which is another identity's already.
@@ -76,15 +80,15 @@ pub async fn foreign(
     tx: &mut PgConnection,
     tenant: TenantId,
     target: &OpenTarget,
-    executed: &[&Executed],
+    executed: &[Executed],
 ) -> Result<HashSet<OperationId>> {
     let mut named: BTreeMap<&str, Vec<(OperationId, IdentityId, AccountName)>> = BTreeMap::new();
-    for (claim, operation, completed) in executed.iter().flat_map(|one| completed(one)) {
+    for (claim, operation, completed) in executed.iter().flat_map(completed) {
         if let Some(After::Linked { identity, account, .. }) =
             change(claim, operation, completed).map(|one| one.after)
         {
             let uid_key = uid_key(&target.connector.settings, &account.external_uid);
-            let name = AccountName { uid_key, immutable_id: account.immutable_id };
+            let name = AccountName { uid_key, immutable_id: account.immutable_id.clone() };
             named.entry(&operation.object_class).or_default().push((operation.id, identity, name));
         }
     }
@@ -143,7 +147,7 @@ pub async fn write(
     clock: &Clock,
     tenant: TenantId,
     target: &OpenTarget,
-    changes: Vec<LinkChange>,
+    changes: Vec<LinkChange<'_>>,
 ) -> Result<()> {
     if changes.is_empty() {
         return Ok(());
@@ -191,7 +195,7 @@ pub async fn write(
 }
 
 fn aliases(
-    change: &LinkChange,
+    change: &LinkChange<'_>,
     account: &AccountKey,
     uid_key: &str,
     identity: Option<IdentityId>,
@@ -201,13 +205,15 @@ fn aliases(
     let immutable = account.immutable_id.as_deref().map(|id| Alias::immutable(connector, id));
     let identity =
         identity.map(|id| Alias::identity(connector, &operation.object_class, &operation.intent, id));
-    let uid = Alias::uid(connector, &operation.object_class, uid_key);
-    [immutable, identity, Some(uid)].into_iter().flatten().map(|alias| (alias, change.lane)).collect()
+    // The name that the operation came with led it to its lane.
+    let is_known = identity.is_none() && operation.target_uid.as_ref() == Some(&account.external_uid);
+    let uid = (!is_known).then(|| Alias::uid(connector, &operation.object_class, uid_key));
+    [immutable, identity, uid].into_iter().flatten().map(|alias| (alias, change.lane)).collect()
 }
 
 fn upsert(
     clock: &Clock,
-    change: &LinkChange,
+    change: &LinkChange<'_>,
     identity_id: IdentityId,
     account: &AccountKey,
     uid_key: String,
@@ -228,7 +234,7 @@ fn upsert(
     }
 }
 
-fn linked_events(change: &LinkChange, link: &LinkUpsert) -> Vec<LinkEvent> {
+fn linked_events(change: &LinkChange<'_>, link: &LinkUpsert) -> Vec<LinkEvent> {
     let account =
         AccountKey { external_uid: link.external_uid.clone(), immutable_id: link.immutable_id.clone() };
     let named = |name| event(change, link.id, link.identity_id, &account, name);
@@ -246,7 +252,7 @@ fn linked_events(change: &LinkChange, link: &LinkUpsert) -> Vec<LinkEvent> {
 }
 
 fn event(
-    change: &LinkChange,
+    change: &LinkChange<'_>,
     link_id: LinkId,
     identity_id: IdentityId,
     account: &AccountKey,

@@ -23,6 +23,7 @@ mod staged;
 mod take_over;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::{sync::Arc, time::Duration};
 

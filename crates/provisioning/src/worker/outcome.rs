@@ -84,8 +84,9 @@ pub struct Tried {
 /// What becomes of an operation after an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settled {
-    /// The moves out of in_progress, in order.
-    pub moves: Vec<(Event, OperationStatus)>,
+    /// What moves it out of in_progress, in order; at least one.
+    pub events: &'static [Event],
+    /// Where they lead.
     pub status: OperationStatus,
     pub level: Level,
     pub message: String,
@@ -106,32 +107,37 @@ pub fn settle(
 ) -> Settled {
     match outcome {
         Outcome::Completed(completed) => {
-            ended(operation, Event::Succeeded, OperationStatus::Completed, completed.message.clone())
+            ended(operation, &[Event::Succeeded], OperationStatus::Completed, completed.message.clone())
         }
         Outcome::PremiseGone(message) => Settled {
             level: Level::Warn,
             error: Some(("PREMISE_GONE".to_owned(), message.clone())),
-            ..ended(operation, Event::PremiseGone, OperationStatus::Cancelled, message.clone())
+            ..ended(operation, &[Event::PremiseGone], OperationStatus::Cancelled, message.clone())
         },
         Outcome::Conflict { met, message } => {
             // What is given up ends before any write, like what has lost its premise.
-            let (event, status) = match met.outcome {
-                None => (Event::ConflictFound, OperationStatus::Pending),
-                Some(_) => (Event::PremiseGone, OperationStatus::Cancelled),
+            let (events, status): (&[Event], _) = match met.outcome {
+                None => (&[Event::ConflictFound], OperationStatus::Pending),
+                Some(_) => (&[Event::PremiseGone], OperationStatus::Cancelled),
             };
             Settled {
                 level: Level::Warn,
                 error: Some((met.conflict_type.name().to_uppercase(), message.clone())),
-                ..ended(operation, event, status, message.clone())
+                ..ended(operation, events, status, message.clone())
             }
         }
         Outcome::Failed(failure) => failed(operation, failure, policy, now, jitter),
     }
 }
 
-fn ended(operation: &Operation, event: Event, status: OperationStatus, message: String) -> Settled {
+fn ended(
+    operation: &Operation,
+    events: &'static [Event],
+    status: OperationStatus,
+    message: String,
+) -> Settled {
     Settled {
-        moves: vec![(event, status)],
+        events,
         status,
         level: Level::Info,
         message,
@@ -156,14 +162,12 @@ fn failed(
         message: storable(&failure.to_string()),
         error: Some((storable(&failure.code), storable(&failure.message))),
         outcome_unknown,
-        ..ended(operation, Event::Failed, OperationStatus::Failed, String::new())
+        ..ended(operation, &[Event::Failed], OperationStatus::Failed, String::new())
     };
     match failure.kind {
-        FailureKind::Down | FailureKind::BadCredentials => Settled {
-            moves: vec![(Event::TargetDown, OperationStatus::AwaitingSystem)],
-            status: OperationStatus::AwaitingSystem,
-            ..failed
-        },
+        FailureKind::Down | FailureKind::BadCredentials => {
+            Settled { events: &[Event::TargetDown], status: OperationStatus::AwaitingSystem, ..failed }
+        }
         FailureKind::Busy | FailureKind::Unknown | FailureKind::PreconditionFailed
             if operation.retry_count < operation.max_retries =>
         {
@@ -189,7 +193,7 @@ pub(super) fn storable(text: &str) -> String {
 /// Both moves are logged, in one commit: in_progress → failed → dead_letter.
 fn gave_up(failed: Settled) -> Settled {
     Settled {
-        moves: vec![(Event::Failed, OperationStatus::Failed), (Event::GaveUp, OperationStatus::DeadLetter)],
+        events: &[Event::Failed, Event::GaveUp],
         status: OperationStatus::DeadLetter,
         level: Level::Error,
         ..failed

@@ -21,7 +21,7 @@ use xavyo_runtime::{db, lifecycle::with_sources};
 
 use super::{
     Engine,
-    claim::{self, Claim},
+    claim::{self, Claim, Claimed},
     execute::execute,
     lease::Lease,
     outcome::Outcome,
@@ -41,7 +41,7 @@ use crate::{
 const RECORDED_AT_ONCE: usize = 512;
 
 /// How long an outcome waits for others that may be recorded with it, while calls are still to come.
-const GATHERED_FOR: Duration = Duration::from_millis(2);
+const GATHERED_FOR: Duration = Duration::from_millis(5);
 
 /// Claims of a pair under way at once: while one is being recorded, the next calls the target and one more is claimed.
 const ROUNDS: usize = 3;
@@ -136,17 +136,21 @@ impl Engine {
         let mut size = FIRST_CLAIM.min(self.limits.lanes_per_claim);
         let licence = self.lease.licence();
         while !stop.is_cancelled() && licence.is_held() {
-            // Looked up each time: a pause, a policy or a secret that has changed holds from this claim on.
-            let Some(target) = self.open(pair).await? else { return Ok(Left::Forbidden) };
             let has_none = rounds.is_empty();
             if self.looks.is_due(pair, has_none) {
+                let Some(target) = self.open(pair).await? else { return Ok(Left::Forbidden) };
                 self.take_over(pair, &target, has_none).await?;
             }
+            let Some(target) = self.kept_or_open(pair).await? else { return Ok(Left::Forbidden) };
             let ahead = target.pacer.ahead().await;
             if ahead == 0 && rounds.is_empty() {
                 return Ok(Left::NoShare);
             }
-            let claims = self.claim(pair, &target, size.min(i64::from(ahead))).await?;
+            let claims = match self.claim(pair, &target, size.min(i64::from(ahead))).await? {
+                Claimed::Lanes(claims) => claims,
+                Claimed::Outdated if self.open(pair).await?.is_some() => continue,
+                Claimed::Outdated => return Ok(Left::Forbidden),
+            };
             if claims.is_empty() {
                 // What is under way may leave more behind it: lanes have followers.
                 let Some(ended) = rounds.join_next().await else {
@@ -182,9 +186,9 @@ impl Engine {
 
     /// Claims no more than may be called about now: the rest is left to whoever can. After an outage, what waited for the
     /// target is released at the pace of its ramp, before the rest of the queue.
-    async fn claim(&self, pair: Pair, target: &OpenTarget, most: i64) -> Result<Vec<Claim>> {
+    async fn claim(&self, pair: Pair, target: &OpenTarget, most: i64) -> Result<Claimed> {
         if most == 0 {
-            return Ok(Vec::new());
+            return Ok(Claimed::Lanes(Vec::new()));
         }
         if target.pacer.is_limited() {
             self.release(pair, u32::try_from(most).unwrap_or(u32::MAX)).await?;
@@ -198,6 +202,17 @@ impl Engine {
         let mut tx = self.database.begin(pair.tenant).await?;
         work::put_last(&mut tx, pair, self.clock.now()).await?;
         db::commit(tx).await
+    }
+
+    /// The pair's target as it was last opened here, at the cost of no look: the claim finds out whether it is outdated.
+    /// What an outage holds is released before any claim, hence never for an outdated one.
+    async fn kept_or_open(&self, pair: Pair) -> Result<Option<Arc<OpenTarget>>> {
+        let serves =
+            |target: &Arc<OpenTarget>| may_be_written(&target.connector) && !target.pacer.is_limited();
+        match self.targets.kept(pair).filter(serves) {
+            Some(target) => Ok(Some(target)),
+            None => self.open(pair).await,
+        }
     }
 
     /// The pair's target, or none where nothing may be written: deleted, paused or only observed.

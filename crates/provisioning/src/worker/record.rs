@@ -18,6 +18,7 @@ use super::{
     links::{self, LinkChange},
     outcome::{Met, Outcome, Settled, Tried, settle},
     probe,
+    told::Told,
 };
 use crate::{
     crash::{self, Point},
@@ -25,9 +26,9 @@ use crate::{
     store::{
         conflict::{self, NewConflict},
         connector::work::{self, Pair},
-        lane::{self, Held, Release},
+        lane::{self, Release},
+        operation::attempt::Attempt,
         operation::history::{self, Ended},
-        operation::log::{self, Attempt, Level, Move},
         operation::statistics::{self, Deltas},
         operation::{self, Kept},
     },
@@ -43,12 +44,11 @@ pub struct Executed {
 
 /// Everything that a batch of executed claims writes, gathered before it is written table by table.
 #[derive(Default)]
-struct Batch {
-    attempts: Vec<Attempt>,
-    moves: Vec<Move>,
+struct Batch<'a> {
+    told: Told,
     kept: Vec<Kept>,
     ended: Vec<Ended>,
-    links: Vec<LinkChange>,
+    links: Vec<LinkChange<'a>>,
     conflicts: Vec<NewConflict>,
     /// Of what ends, the conflicts that it met on its way.
     parties: Vec<(OperationId, ConflictId)>,
@@ -73,21 +73,25 @@ pub async fn record(
     db::retry(|| async {
         let now = clock.now();
         let mut tx = database.begin(pair.tenant).await?;
-        let held = still_ours(&mut tx, pair.tenant, worker, executed).await?;
-        let foreign = links::foreign(&mut tx, pair.tenant, target, &held).await?;
-        let mut batch = Batch::default();
-        for one in &held {
-            batch.gather(clock, worker, target, one, &foreign, now)?;
+        let foreign = links::foreign(&mut tx, pair.tenant, target, executed).await?;
+        let under = Circumstances { clock, worker, target, foreign: &foreign, now };
+        let mut batch = Batch::of(executed.iter(), &under)?;
+        let released = lane::release(&mut tx, pair.tenant, worker, mem::take(&mut batch.releases)).await?;
+        if released.len() < executed.len() {
+            let ours: HashSet<LaneId> = released.iter().map(|one| one.lane).collect();
+            batch = Batch::of(executed.iter().filter(|one| ours.contains(&one.claim.lane)), &under)?;
         }
-        let is_down = batch.is_down;
-        let (stopped, releases) = (mem::take(&mut batch.stopped), mem::take(&mut batch.releases));
+        if released.is_empty() {
+            return Ok(0);
+        }
+        let (is_down, stopped) = (batch.is_down, mem::take(&mut batch.stopped));
         write(&mut tx, clock, pair.tenant, target, batch, now).await?;
         if !stopped.is_empty() {
             queue::make_way(&mut tx, clock, pair.tenant, &stopped, now).await?;
         }
-        let remaining = lane::release(&mut tx, pair.tenant, releases).await?;
-        if !remaining.is_empty() {
-            lane::refresh(&mut tx, pair.tenant, &remaining, now).await?;
+        let left: Vec<LaneId> = released.iter().filter(|one| one.has_more).map(|one| one.lane).collect();
+        if !left.is_empty() {
+            lane::refresh(&mut tx, pair.tenant, &left, now).await?;
             work::set_due(&mut tx, pair.tenant, &[pair.connector], now).await?;
         }
         if is_down {
@@ -97,21 +101,9 @@ pub async fn record(
         crash::point(Point::RecordWritten);
         db::commit(tx).await?;
         crash::point(Point::RecordCommitted);
-        Ok(held.len())
+        Ok(released.len())
     })
     .await
-}
-
-/// Those of the claims that nobody has taken over; their lanes are locked from here on.
-async fn still_ours<'a>(
-    tx: &mut PgConnection,
-    tenant: TenantId,
-    worker: WorkerId,
-    executed: &'a [Executed],
-) -> Result<Vec<&'a Executed>> {
-    let held = executed.iter().map(|one| Held { lane: one.claim.lane, fence: one.claim.fence }).collect();
-    let ours: HashSet<LaneId> = lane::lock_held(tx, tenant, worker, held).await?.into_iter().collect();
-    Ok(executed.iter().filter(|one| ours.contains(&one.claim.lane)).collect())
 }
 
 /// After an unknown outcome the lane runs one by one, until one succeeds.
@@ -123,36 +115,52 @@ fn runs_singly(executed: &Executed) -> bool {
     }
 }
 
-impl Batch {
-    fn gather(
-        &mut self,
-        clock: &Clock,
-        worker: WorkerId,
-        target: &OpenTarget,
-        executed: &Executed,
-        foreign: &HashSet<OperationId>,
-        now: DateTime<Utc>,
-    ) -> Result<()> {
+/// What a batch is gathered under.
+struct Circumstances<'a> {
+    clock: &'a Clock,
+    worker: WorkerId,
+    target: &'a OpenTarget,
+    /// Operations that would link an account which is another identity's already.
+    foreign: &'a HashSet<OperationId>,
+    now: DateTime<Utc>,
+}
+
+impl<'a> Batch<'a> {
+    fn of(executed: impl Iterator<Item = &'a Executed>, under: &Circumstances<'_>) -> Result<Self> {
+        let mut batch = Self::default();
+        for one in executed {
+            batch.gather(one, under)?;
+        }
+        Ok(batch)
+    }
+
+    fn gather(&mut self, executed: &'a Executed, under: &Circumstances<'_>) -> Result<()> {
+        let &Circumstances { clock, worker, target, foreign, now } = under;
         let claim = &executed.claim;
         let policy = target.connector.policies.retry;
         let ended_before = self.ended.len();
-        for (operation, tried) in claim.operations.iter().zip(&executed.tries) {
+        for (operation, made) in claim.operations.iter().zip(&executed.tries) {
             let is_foreign = foreign.contains(&operation.id);
-            let tried = if is_foreign { &links::anothers(tried) } else { tried };
+            let tried = if is_foreign { &links::anothers(made) } else { made };
             let settled = decide(operation, tried, &policy, now);
             self.is_down |= settled.status == OperationStatus::AwaitingSystem;
             if !settled.status.is_final() && settled.status != OperationStatus::AwaitingSystem {
                 self.stopped.push(claim.lane);
             }
-            self.attempts.push(attempt(claim, worker, operation, tried, &settled));
-            self.log(claim, operation, tried, &settled)?;
-            if let Outcome::Completed(completed) = &tried.outcome {
-                self.links.extend(links::change(claim, operation, completed));
-                let first = operation.first_claimed_at.unwrap_or(claim.claimed_at);
-                let seconds = (now - first).as_seconds_f64();
-                self.deltas.completed(operation.connector_id, now, seconds);
-            } else {
-                self.deltas.moved(operation.connector_id, OperationStatus::Pending, settled.status, now);
+            self.told.add(settled.events, |event, to| {
+                attempt(claim, worker, operation, tried, &settled, (event, to))
+            })?;
+            match &made.outcome {
+                Outcome::Completed(completed) if !is_foreign => {
+                    self.links.extend(links::change(claim, operation, completed));
+                    let first = operation.first_claimed_at.unwrap_or(claim.claimed_at);
+                    let seconds = (now - first).as_seconds_f64();
+                    self.deltas.completed(operation.connector_id, now, seconds);
+                }
+                _ => {
+                    let from = OperationStatus::Pending;
+                    self.deltas.moved(operation.connector_id, from, settled.status, now);
+                }
             }
             let conflict = self.conflict(clock, operation, &tried.outcome, now);
             self.place(claim, operation, tried, settled, conflict);
@@ -163,43 +171,10 @@ impl Batch {
             .extend(not_begun.map(|one| Kept { first_claimed_at: Some(claim.claimed_at), ..Kept::of(one) }));
         self.releases.push(Release {
             lane: claim.lane,
+            fence: claim.fence,
             ended: i32::try_from(self.ended.len() - ended_before).unwrap_or(i32::MAX),
             runs_singly: runs_singly(executed),
         });
-        Ok(())
-    }
-
-    /// pending → in_progress with the claim's time, then what came of it.
-    fn log(&mut self, claim: &Claim, operation: &Operation, tried: &Tried, settled: &Settled) -> Result<()> {
-        let claimed = OperationStatus::Pending.after(Event::Claimed)?;
-        let mut from = OperationStatus::Pending;
-        let start = Move {
-            operation_id: operation.id,
-            connector_id: operation.connector_id,
-            at: claim.claimed_at,
-            event: Some(Event::Claimed),
-            from: Some(from),
-            to: claimed,
-            level: Level::Info,
-            message: format!("attempt {}", operation.attempts + 1),
-            actor: None,
-            fence: Some(claim.fence),
-        };
-        from = start.to;
-        self.moves.push(start.clone());
-        for (event, _) in &settled.moves {
-            let to = from.after(*event)?;
-            self.moves.push(Move {
-                at: tried.completed_at,
-                event: Some(*event),
-                from: Some(from),
-                to,
-                level: settled.level,
-                message: settled.message.clone(),
-                ..start.clone()
-            });
-            from = to;
-        }
         Ok(())
     }
 
@@ -284,14 +259,21 @@ fn attempt(
     operation: &Operation,
     tried: &Tried,
     settled: &Settled,
+    (event, to): (Event, OperationStatus),
 ) -> Attempt {
     Attempt {
         operation_id: operation.id,
+        connector_id: operation.connector_id,
         number: operation.attempts + 1,
         fence: claim.fence,
         worker,
+        claimed_at: claim.claimed_at,
         started_at: tried.started_at,
         completed_at: tried.completed_at,
+        event,
+        to,
+        level: settled.level,
+        message: settled.message.clone(),
         error: settled.error.clone(),
         outcome_unknown: tried.outcome.is(FailureKind::Unknown),
     }
@@ -302,7 +284,7 @@ async fn write(
     clock: &Clock,
     tenant: TenantId,
     target: &OpenTarget,
-    batch: Batch,
+    batch: Batch<'_>,
     now: DateTime<Utc>,
 ) -> Result<()> {
     if !batch.parties.is_empty() {
@@ -314,8 +296,7 @@ async fn write(
     if !batch.kept.is_empty() {
         operation::save(tx, tenant, &batch.kept, now).await?;
     }
-    log::insert_attempts(tx, tenant, &batch.attempts).await?;
-    log::insert(tx, clock, tenant, &batch.moves).await?;
+    batch.told.write(tx, clock, tenant).await?;
     if !batch.conflicts.is_empty() {
         conflict::insert(tx, tenant, &batch.conflicts).await?;
     }

@@ -17,7 +17,7 @@ use xavyo_core::{
 };
 use xavyo_runtime::db;
 
-use super::Engine;
+use super::{Engine, told::Told};
 use crate::{
     crash::{self, Point},
     queue,
@@ -27,7 +27,8 @@ use crate::{
             work::{self, Pair},
         },
         lane::{self, ClaimedRange, Grace, Lane},
-        operation::log::{self, Attempt, Level, Move},
+        operation::attempt::Attempt,
+        operation::log::Level,
         operation::statistics::{self, Deltas},
         operation::{self, Kept},
         worker,
@@ -139,8 +140,7 @@ impl Engine {
         let ids: Vec<LaneId> = lanes.iter().map(|lane| lane.id).collect();
         lane::take_over(tx, tenant, &ids).await?;
         operation::save(tx, tenant, &written.kept, now).await?;
-        log::insert_attempts(tx, tenant, &written.attempts).await?;
-        log::insert(tx, &self.clock, tenant, &written.moves).await?;
+        written.told.write(tx, &self.clock, tenant).await?;
         statistics::insert(tx, &self.clock, tenant, &written.deltas).await?;
         queue::make_way(tx, &self.clock, tenant, &ids, now).await?;
         lane::refresh(tx, tenant, &ids, now).await
@@ -150,8 +150,7 @@ impl Engine {
 #[derive(Default)]
 struct Written {
     kept: Vec<Kept>,
-    attempts: Vec<Attempt>,
-    moves: Vec<Move>,
+    told: Told,
     deltas: Deltas,
 }
 
@@ -169,9 +168,24 @@ impl Written {
         let crash_count = operation.crash_count + i32::from(is_suspect);
         let events: &[Event] =
             if crash_count >= MAX_CRASHES { &[Event::Failed, Event::GaveUp] } else { &[Event::LeaseLost] };
-        let status = self.log(operation, lane.fence, claimed, events, now)?;
-        let error = Some((LEASE_LOST.to_owned(), "its worker died; the outcome is unknown".to_owned()));
-        self.attempts.push(attempt(operation, lane.fence, claimed.worker, claimed.at, now, error.clone()));
+        let message = "its worker died; the outcome is unknown".to_owned();
+        let error = Some((LEASE_LOST.to_owned(), message.clone()));
+        let status = self.told.add(events, |event, to| Attempt {
+            operation_id: operation.id,
+            connector_id: operation.connector_id,
+            number: operation.attempts + 1,
+            fence: lane.fence,
+            worker: claimed.worker,
+            claimed_at: claimed.at,
+            started_at: claimed.at,
+            completed_at: now,
+            event,
+            to,
+            level: Level::Warn,
+            message,
+            error: error.clone(),
+            outcome_unknown: true,
+        })?;
         self.deltas.moved(operation.connector_id, OperationStatus::Pending, status, now);
         self.kept.push(Kept {
             status,
@@ -183,59 +197,6 @@ impl Written {
             ..Kept::of(operation)
         });
         Ok(())
-    }
-
-    fn log(
-        &mut self,
-        operation: &Operation,
-        fence: i64,
-        claimed: ClaimedRange,
-        events: &[Event],
-        now: DateTime<Utc>,
-    ) -> Result<OperationStatus> {
-        let mut from = OperationStatus::Pending;
-        for (event, at) in
-            std::iter::once((Event::Claimed, claimed.at)).chain(events.iter().map(|event| (*event, now)))
-        {
-            let to = from.after(event)?;
-            self.moves.push(Move {
-                operation_id: operation.id,
-                connector_id: operation.connector_id,
-                at,
-                event: Some(event),
-                from: Some(from),
-                to,
-                level: if event == Event::Claimed { Level::Info } else { Level::Warn },
-                message: match event {
-                    Event::Claimed => format!("attempt {}", operation.attempts + 1),
-                    _ => "its worker died; the outcome is unknown".to_owned(),
-                },
-                actor: None,
-                fence: Some(fence),
-            });
-            from = to;
-        }
-        Ok(from)
-    }
-}
-
-fn attempt(
-    operation: &Operation,
-    fence: i64,
-    worker: WorkerId,
-    started_at: DateTime<Utc>,
-    now: DateTime<Utc>,
-    error: Option<(String, String)>,
-) -> Attempt {
-    Attempt {
-        operation_id: operation.id,
-        number: operation.attempts + 1,
-        fence,
-        worker,
-        started_at,
-        completed_at: now,
-        error,
-        outcome_unknown: true,
     }
 }
 

@@ -177,8 +177,8 @@ struct MoveRow {
 async fn moves(tx: &mut PgConnection) -> Result<Vec<Move>> {
     let rows: Vec<MoveRow> = sqlx::query_as(
         r#"select operation_id, "timestamp", event, from_status, to_status, actor, fence, message
-             from operation_log
-            order by pg_xact_commit_timestamp(transaction_id::xid), id"#,
+             from operation_move
+            order by pg_xact_commit_timestamp(transaction_id::xid), id, is_claim desc"#,
     )
     .fetch_all(tx)
     .await?;

@@ -16,7 +16,7 @@ use crate::{
     paging::MOST_COUNTED,
     store::{
         operation::feed::Place,
-        operation::log::{AttemptLine, Line},
+        operation::{attempt::AttemptLine, log::Line},
     },
 };
 

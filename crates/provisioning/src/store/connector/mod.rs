@@ -92,6 +92,18 @@ pub async fn find(tx: &mut PgConnection, tenant: TenantId, id: ConnectorId) -> R
     row.map(Connector::try_from).transpose()
 }
 
+/// The version of the connector, unless it is deleted.
+pub async fn version(tx: &mut PgConnection, tenant: TenantId, id: ConnectorId) -> Result<Option<i64>> {
+    sqlx::query_scalar!(
+        "select version from connector where tenant_id = $1 and id = $2 and deleted_at is null",
+        tenant.0,
+        id.0,
+    )
+    .fetch_optional(tx)
+    .await
+    .map_err(db::failed)
+}
+
 /// Locks connectors shared, in id order, for a transaction that enqueues operations of them. NOT_FOUND where one is
 /// missing.
 pub async fn lock_shared(tx: &mut PgConnection, tenant: TenantId, ids: &[ConnectorId]) -> Result<()> {

@@ -1,5 +1,7 @@
 //! Claiming lanes, giving them back under their fence, and taking them over from the dead.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -19,21 +21,24 @@ pub struct Grant {
     pub through: i64,
 }
 
-/// A lane in hand, under the fence of its claim.
-#[derive(Clone, Copy, Debug)]
-pub struct Held {
-    pub lane: LaneId,
-    pub fence: i64,
-}
-
 /// A lane to be given back.
 #[derive(Clone, Copy, Debug)]
 pub struct Release {
     pub lane: LaneId,
-    /// How many of its operations left the hot table.
+    /// Of the claim that ends.
+    pub fence: i64,
+    /// How many of its operations leave the hot table.
     pub ended: i32,
     /// Whether the next claim takes one operation only.
     pub runs_singly: bool,
+}
+
+/// A lane that was given back.
+#[derive(Clone, Copy, Debug)]
+pub struct Released {
+    pub lane: LaneId,
+    /// Operations are left: it needs a new head (see [`super::refresh`]). An empty one has none.
+    pub has_more: bool,
 }
 
 /// Locks up to `limit` lanes of a connector whose head may run now, the most urgent first. Lanes that another worker
@@ -121,67 +126,63 @@ pub async fn claim(
     Ok(rows.into_iter().map(|row| (LaneId(row.id), row.fence)).collect())
 }
 
-/// Locks those of the lanes that are still the worker's under the fence of its claim, in id order, and returns them: only
-/// their operations may be recorded (Q4).
-pub async fn lock_held(
-    tx: &mut PgConnection,
-    tenant: TenantId,
-    worker: WorkerId,
-    mut held: Vec<Held>,
-) -> Result<Vec<LaneId>> {
-    held.sort_unstable_by_key(|one| one.lane);
-    let ids: Vec<Uuid> = held.iter().map(|one| one.lane.0).collect();
-    let fences: Vec<i64> = held.iter().map(|one| one.fence).collect();
-    let ids = sqlx::query_scalar!(
-        "select ours.id
-           from unnest($3::uuid[], $4::bigint[]) as held(id, fence)
-          cross join lateral (
-                select id, worker_id, fence
-                  from lane
-                 where tenant_id = $1 and id = held.id
-                   for no key update) as ours
-          where ours.worker_id = $2 and ours.fence = held.fence",
-        tenant.0,
-        worker.0,
-        &ids,
-        &fences,
-    )
-    .fetch_all(tx)
-    .await
-    .map_err(db::failed)?;
-    Ok(ids.into_iter().map(LaneId).collect())
-}
-
-/// Gives back lanes that the caller has locked as held. Returns those that still have operations: they need a new head
-/// (see [`super::refresh`]); all others are empty and have none.
+/// Gives back those of the lanes that are still the worker's under the fence of its claim, locked in id order, and returns
+/// them: only their operations may be recorded (Q4).
 pub async fn release(
     tx: &mut PgConnection,
     tenant: TenantId,
+    worker: WorkerId,
     mut releases: Vec<Release>,
-) -> Result<Vec<LaneId>> {
+) -> Result<Vec<Released>> {
     releases.sort_unstable_by_key(|release| release.lane);
+    let mut released = release_unchanged(tx, tenant, worker, &releases).await?;
+    if released.len() < releases.len() {
+        // The others are lost, or somebody else's change of them was committed after the statement had begun: it waited for
+        // their locks, but could not see what it then held. A second one sees it.
+        let done: HashSet<LaneId> = released.iter().map(|one| one.lane).collect();
+        releases.retain(|release| !done.contains(&release.lane));
+        released.extend(release_unchanged(tx, tenant, worker, &releases).await?);
+    }
+    Ok(released)
+}
+
+/// Locks all of the lanes, and gives back those that nobody has changed since the statement began.
+async fn release_unchanged(
+    tx: &mut PgConnection,
+    tenant: TenantId,
+    worker: WorkerId,
+    releases: &[Release],
+) -> Result<Vec<Released>> {
     let ids: Vec<Uuid> = releases.iter().map(|release| release.lane.0).collect();
+    let fences: Vec<i64> = releases.iter().map(|release| release.fence).collect();
     let ended: Vec<i32> = releases.iter().map(|release| release.ended).collect();
     let singly: Vec<bool> = releases.iter().map(|release| release.runs_singly).collect();
     let rows = sqlx::query!(
         "update lane
             set worker_id = null, claimed_from = null, claimed_through = null, claimed_at = null,
-                length = length - ($3::int[])[width_bucket(id, $2::uuid[])],
-                runs_singly = ($4::bool[])[width_bucket(id, $2::uuid[])]
+                length = length - ($5::int[])[width_bucket(id, $3::uuid[])],
+                runs_singly = ($6::bool[])[width_bucket(id, $3::uuid[])]
           where ctid = any (array(
-                select here.ctid
-                  from unnest($2::uuid[]) as one(id)
-                 cross join lateral (select ctid from lane where tenant_id = $1 and id = one.id limit 1) as here))
+                select held.ctid
+                  from unnest($3::uuid[], $4::bigint[]) as given(id, fence)
+                 cross join lateral (
+                       select ctid, worker_id, fence
+                         from lane
+                        where tenant_id = $1 and id = given.id
+                          for no key update) as held
+                 where held.worker_id = $2 and held.fence = given.fence))
       returning id, length",
         tenant.0,
+        worker.0,
         &ids,
+        &fences,
         &ended,
         &singly,
     )
     .fetch_all(tx)
     .await
     .map_err(db::failed)?;
-    Ok(rows.into_iter().filter(|row| row.length > 0).map(|row| LaneId(row.id)).collect())
+    Ok(rows.into_iter().map(|row| Released { lane: LaneId(row.id), has_more: row.length > 0 }).collect())
 }
 
 /// How long a lane of a dead worker is left alone.

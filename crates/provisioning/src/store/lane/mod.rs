@@ -15,9 +15,7 @@ use xavyo_core::{
 };
 use xavyo_runtime::db;
 
-pub use claim::{
-    Grace, Grant, Held, Release, claim, lock_abandoned, lock_held, lock_ready, release, take_over,
-};
+pub use claim::{Grace, Grant, Release, claim, lock_abandoned, lock_ready, release, take_over};
 pub use head::{Filled, NewLane, fill, insert, refresh};
 
 /// The most operations a lane holds.

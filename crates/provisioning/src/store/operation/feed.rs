@@ -9,7 +9,7 @@ use uuid::Uuid;
 use xavyo_core::{error::Result, ids::TenantId};
 use xavyo_runtime::db;
 
-use super::log::Line;
+use super::log::{Line, Row};
 
 /// A place in the feed: everything up to and including it was served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub struct Place {
 struct FeedRow {
     transaction: i64,
     #[sqlx(flatten)]
-    line: Line,
+    row: Row,
 }
 
 /// Where the feed ends now: what commits from here on comes after it.
@@ -70,7 +70,7 @@ pub async fn page(
     let rows: Vec<FeedRow> = sqlx::query_as(
         r#"select transaction_id::text::bigint as transaction,
                   id, operation_id, connector_id, "timestamp", level, message, event, from_status, to_status,
-                  actor, fence
+                  actor, fence, claimed_at, attempt_number
              from operation_log
             where tenant_id = $1
               and (transaction_id, id) > ($2::text::xid8, $3)
@@ -85,8 +85,9 @@ pub async fn page(
     .fetch_all(tx)
     .await
     .map_err(db::failed)?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (Place { transaction: row.transaction, id: row.line.id }, row.line))
-        .collect())
+    let lines = rows.into_iter().flat_map(|FeedRow { transaction, row }| {
+        row.lines().map(move |line| (Place { transaction, id: line.id }, line))
+    });
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    Ok(lines.filter(|(place, _)| *place > after).take(limit).collect())
 }

@@ -1,11 +1,12 @@
-//! The log of every move of every operation, and the attempts. Both are append-only.
+//! The log of every move of every operation: append-only. An attempt is one row of it, and two moves: see
+//! [`super::attempt`].
 
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 use xavyo_core::{
     error::Result,
-    ids::{ConnectorId, OperationId, SubjectId, TenantId, WorkerId},
+    ids::{ConnectorId, OperationId, SubjectId, TenantId},
     operation::{Event, OperationStatus},
 };
 use xavyo_runtime::{Clock, db};
@@ -99,59 +100,8 @@ pub async fn insert(tx: &mut PgConnection, clock: &Clock, tenant: TenantId, move
     Ok(())
 }
 
-/// One try, as finish or take-over records it.
-#[derive(Clone, Debug)]
-pub struct Attempt {
-    pub operation_id: OperationId,
-    pub number: i32,
-    pub fence: i64,
-    pub worker: WorkerId,
-    pub started_at: DateTime<Utc>,
-    pub completed_at: DateTime<Utc>,
-    /// Code and message of what went wrong; none = success.
-    pub error: Option<(String, String)>,
-    pub outcome_unknown: bool,
-}
-
-pub async fn insert_attempts(tx: &mut PgConnection, tenant: TenantId, attempts: &[Attempt]) -> Result<()> {
-    let operations: Vec<Uuid> = attempts.iter().map(|one| one.operation_id.0).collect();
-    let numbers: Vec<i32> = attempts.iter().map(|one| one.number).collect();
-    let fences: Vec<i64> = attempts.iter().map(|one| one.fence).collect();
-    let workers: Vec<Uuid> = attempts.iter().map(|one| one.worker.0).collect();
-    let started: Vec<DateTime<Utc>> = attempts.iter().map(|one| one.started_at).collect();
-    let completed: Vec<DateTime<Utc>> = attempts.iter().map(|one| one.completed_at).collect();
-    let successes: Vec<bool> = attempts.iter().map(|one| one.error.is_none()).collect();
-    let codes: Vec<Option<String>> =
-        attempts.iter().map(|one| one.error.as_ref().map(|(code, _)| code.clone())).collect();
-    let messages: Vec<Option<String>> =
-        attempts.iter().map(|one| one.error.as_ref().map(|(_, message)| message.clone())).collect();
-    let unknown: Vec<bool> = attempts.iter().map(|one| one.outcome_unknown).collect();
-    sqlx::query!(
-        "insert into execution_attempt (
-             tenant_id, operation_id, attempt_number, fence, worker_id, started_at, completed_at, success,
-             error_code, error_message, outcome_unknown)
-         select $1, * from unnest($2::uuid[], $3::int[], $4::bigint[], $5::uuid[], $6::timestamptz[],
-                                  $7::timestamptz[], $8::bool[], $9::text[], $10::text[], $11::bool[])",
-        tenant.0,
-        &operations,
-        &numbers,
-        &fences,
-        &workers,
-        &started,
-        &completed,
-        &successes,
-        &codes as &[Option<String>],
-        &messages as &[Option<String>],
-        &unknown,
-    )
-    .execute(tx)
-    .await
-    .map_err(db::failed)?;
-    Ok(())
-}
-
-/// A line of the log as it is read back.
-#[derive(Clone, Debug, FromRow)]
+/// A move as it is read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     pub id: Uuid,
     pub operation_id: Uuid,
@@ -166,6 +116,58 @@ pub struct Line {
     pub fence: Option<i64>,
 }
 
+/// A row of the log: a move, or a claim and the move after it.
+#[derive(Clone, Debug, FromRow)]
+pub(super) struct Row {
+    id: Uuid,
+    operation_id: Uuid,
+    connector_id: Uuid,
+    timestamp: DateTime<Utc>,
+    level: String,
+    message: String,
+    event: String,
+    from_status: Option<String>,
+    to_status: String,
+    actor: Option<Uuid>,
+    fence: Option<i64>,
+    claimed_at: Option<DateTime<Utc>>,
+    attempt_number: Option<i32>,
+}
+
+impl Row {
+    /// The moves of the row, in order.
+    pub fn lines(self) -> impl Iterator<Item = Line> {
+        let claim = self.claimed_at.zip(self.attempt_number).map(|(at, attempt)| Line {
+            // Nothing lies between the two, in no order by id.
+            id: Uuid::from_u128(self.id.as_u128() - 1),
+            operation_id: self.operation_id,
+            connector_id: self.connector_id,
+            timestamp: at,
+            level: Level::Info.name().to_owned(),
+            message: format!("attempt {attempt}"),
+            event: Event::Claimed.name().to_owned(),
+            from_status: Some(OperationStatus::Pending.name().to_owned()),
+            to_status: OperationStatus::InProgress.name().to_owned(),
+            actor: None,
+            fence: self.fence,
+        });
+        let own = Line {
+            id: self.id,
+            operation_id: self.operation_id,
+            connector_id: self.connector_id,
+            timestamp: self.timestamp,
+            level: self.level,
+            message: self.message,
+            event: self.event,
+            from_status: self.from_status,
+            to_status: self.to_status,
+            actor: self.actor,
+            fence: self.fence,
+        };
+        claim.into_iter().chain([own])
+    }
+}
+
 /// The log of one operation, oldest first, after `after`.
 pub async fn page(
     tx: &mut PgConnection,
@@ -174,10 +176,10 @@ pub async fn page(
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Line>> {
-    sqlx::query_as!(
-        Line,
+    let rows = sqlx::query_as!(
+        Row,
         r#"select id, operation_id, connector_id, "timestamp", level, message, event, from_status, to_status,
-                  actor, fence
+                  actor, fence, claimed_at, attempt_number
              from operation_log
             where tenant_id = $1 and operation_id = $2 and ($3::uuid is null or id > $3)
             order by id
@@ -189,49 +191,8 @@ pub async fn page(
     )
     .fetch_all(tx)
     .await
-    .map_err(db::failed)
-}
-
-/// An attempt as it is read back.
-#[derive(Clone, Debug, FromRow)]
-pub struct AttemptLine {
-    pub attempt_number: i32,
-    pub fence: i64,
-    pub started_at: DateTime<Utc>,
-    pub completed_at: Option<DateTime<Utc>>,
-    pub success: Option<bool>,
-    pub error_code: Option<String>,
-    pub error_message: Option<String>,
-    pub outcome_unknown: bool,
-}
-
-/// The attempts of one operation, in order. The open one, if any, is the lane's claim.
-pub async fn attempts(
-    tx: &mut PgConnection,
-    tenant: TenantId,
-    operation: OperationId,
-) -> Result<Vec<AttemptLine>> {
-    sqlx::query_as!(
-        AttemptLine,
-        r#"select attempt_number as "attempt_number!", fence as "fence!", started_at as "started_at!",
-                  completed_at, success, error_code, error_message, outcome_unknown as "outcome_unknown!"
-             from (select attempt_number, fence, started_at, completed_at, success, error_code, error_message,
-                          outcome_unknown
-                     from execution_attempt
-                    where tenant_id = $1 and operation_id = $2
-                    union all
-                   -- the attempt under way
-                   select o.attempts + 1, l.fence, l.claimed_at, null, null, null, null, false
-                     from operation o
-                     join lane l on l.tenant_id = o.tenant_id and l.id = o.lane_id
-                    where o.tenant_id = $1 and o.id = $2
-                      and l.worker_id is not null
-                      and o.sequence between l.claimed_from and l.claimed_through) as made
-            order by 1"#,
-        tenant.0,
-        operation.0,
-    )
-    .fetch_all(tx)
-    .await
-    .map_err(db::failed)
+    .map_err(db::failed)?;
+    let lines =
+        rows.into_iter().flat_map(Row::lines).filter(|line| after.is_none_or(|after| line.id > after));
+    Ok(lines.take(usize::try_from(limit).unwrap_or(usize::MAX)).collect())
 }

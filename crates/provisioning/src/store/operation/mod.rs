@@ -2,9 +2,11 @@
 //!
 //! Final operations leave for the history: see [`super::history`].
 
+pub mod attempt;
 mod change;
 pub mod dead_letter;
 pub mod feed;
+mod head;
 pub mod history;
 pub mod list;
 pub mod log;
@@ -27,6 +29,7 @@ use xavyo_core::{
 use xavyo_runtime::db;
 
 pub use change::{Changed, note_conflicts, of_lanes, of_lanes_with_leaves, save_changed};
+pub use head::heads;
 
 use self::row::OperationRow;
 
@@ -119,46 +122,6 @@ pub async fn insert(
     .await
     .map_err(db::failed)?;
     Ok(())
-}
-
-/// The first operations of each lane, in order, at most `per_lane` of each. They begin after the dead letters that do
-/// not hold their lane (overtaken, or all of them where `passes_dead_letters`); one further back stands among them, so
-/// that no claim spans it. For lanes that the caller has locked and nobody has claimed.
-pub async fn heads(
-    tx: &mut PgConnection,
-    tenant: TenantId,
-    lanes: &[LaneId],
-    passes_dead_letters: bool,
-    per_lane: i64,
-) -> Result<Vec<Operation>> {
-    let ids: Vec<Uuid> = lanes.iter().map(|lane| lane.0).collect();
-    let rows: Vec<OperationRow> = sqlx::query_as(
-        "select first.*, null::uuid as blocked_by_operation_id, null::uuid as merged_into_operation_id,
-                null::text as resolution_notes, null::uuid as resolved_by, null::timestamptz as resolved_at,
-                null::timestamptz as completed_at
-           from unnest($2::uuid[]) as claimed(lane_id)
-          cross join lateral (
-                select sequence
-                  from operation
-                 where tenant_id = $1 and lane_id = claimed.lane_id
-                   and not (status = 'dead_letter' and (overtaken or $4))
-                 order by sequence
-                 limit 1) as head
-          cross join lateral (
-                select *
-                  from operation
-                 where tenant_id = $1 and lane_id = claimed.lane_id and sequence >= head.sequence
-                 order by sequence
-                 limit $3) as first",
-    )
-    .bind(tenant.0)
-    .bind(ids)
-    .bind(per_lane)
-    .bind(passes_dead_letters)
-    .fetch_all(tx)
-    .await
-    .map_err(db::failed)?;
-    rows.into_iter().map(Operation::try_from).collect()
 }
 
 /// The operations of lanes with sequences in a range, in order. For lanes that the caller has locked.

@@ -1,5 +1,9 @@
 //! Workers that die, and that wake up too late.
 
+use std::time::Duration;
+
+use tokio::time::sleep;
+
 use super::*;
 use crate::worker::{execute, record};
 use xavyo_core::mapping::References;
@@ -171,4 +175,41 @@ async fn a_blind_write_of_a_dead_worker_is_waited_for_and_one_with_a_premise_is_
     assert_eq!(bench.take_over().await, 1);
     assert_eq!(bench.status(guarded).await, OperationStatus::Pending);
     assert_eq!(bench.status(blind).await, OperationStatus::InProgress, "its call may still arrive");
+}
+
+/// Whoever records waits for others who hold a lane, an enqueue for instance: what they leave behind is no take-over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_changes_while_its_outcome_waits_for_it_is_still_ours_q4() {
+    let bench = Bench::new().await;
+    let ids = [bench.create("ann").await, bench.create("bob").await];
+    let claims = bench.claim(&bench.engine).await;
+    let executed = bench.call(&bench.engine, claims).await;
+    let ann = bench.get(ids[0]).await.lane_id;
+    let mut other = bench.engine.database.begin(bench.pair.tenant).await.unwrap();
+    let change = sqlx::query("update lane set next_sequence = next_sequence + 1 where id = $1").bind(ann.0);
+    change.execute(&mut *other).await.unwrap();
+
+    let commits = async {
+        bench.until_somebody_waits_for_a_lock().await;
+        db::commit(other).await.unwrap();
+    };
+    let (recorded, ()) = tokio::join!(bench.record(&bench.engine, &executed), commits);
+    assert_eq!(recorded, 2);
+    for id in ids {
+        assert_eq!(bench.path(id).await, "pending in_progress completed");
+    }
+}
+
+impl Bench {
+    async fn until_somebody_waits_for_a_lock(&self) {
+        let waiting = "select exists (select from pg_stat_activity
+                                       where datname = current_database() and wait_event_type = 'Lock')";
+        loop {
+            let mut tx = self.engine.database.begin_system().await.unwrap();
+            if sqlx::query_scalar::<_, bool>(waiting).fetch_one(&mut *tx).await.unwrap() {
+                return;
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
 }

@@ -181,24 +181,12 @@ async fn replicas_that_claim_at_once_share_one_limit_r3() {
     let uids: Vec<String> = (0..40).map(|n| format!("u{n}")).collect();
     bench.deletes(&uids.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let (one, other) = (bench.another_engine().await, bench.another_engine().await);
-    let target = one.open(bench.pair).await.unwrap().unwrap();
-    let claim = |engine: &Engine| {
-        let (engine, target, pair) = (engine.clone(), target.clone(), bench.pair);
-        async move {
-            let mut claimed = 0;
-            for _ in 0..10 {
-                let claims = super::super::claim::claim(
-                    &engine.database,
-                    &engine.clock,
-                    engine.lease.worker,
-                    pair,
-                    &target,
-                    4,
-                );
-                claimed += claims.await.unwrap().len();
-            }
-            claimed
+    let claim = async |engine: &Engine| {
+        let mut claimed = 0;
+        for _ in 0..10 {
+            claimed += bench.claim_up_to(engine, 4).await.len();
         }
+        claimed
     };
     let (mine, theirs) = tokio::join!(claim(&one), claim(&other));
     assert_eq!(mine + theirs, 3);

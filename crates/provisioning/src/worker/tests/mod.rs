@@ -39,7 +39,10 @@ use xavyo_core::{
 use xavyo_runtime::{Caller, Clock, Database, MasterKeys, db};
 use xavyo_sandbox::{postgres, service::Kind};
 
-use super::{Engine, Limits, Nudge, claim::Claim};
+use super::{
+    Engine, Limits, Nudge,
+    claim::{Claim, Claimed},
+};
 use crate::{
     operations::{ChangeOperation, CreateOperation, Operations},
     pacing::Pacing,
@@ -201,10 +204,16 @@ impl Bench {
     }
 
     async fn claim(&self, engine: &Engine) -> Vec<Claim> {
+        self.claim_up_to(engine, 100).await
+    }
+
+    async fn claim_up_to(&self, engine: &Engine, limit: i64) -> Vec<Claim> {
         let target = engine.open(self.pair).await.unwrap().unwrap();
-        super::claim::claim(&engine.database, &engine.clock, engine.lease.worker, self.pair, &target, 100)
-            .await
-            .unwrap()
+        let Engine { database, clock, lease, .. } = engine;
+        match super::claim::claim(database, clock, lease.worker, self.pair, &target, limit).await.unwrap() {
+            Claimed::Lanes(claims) => claims,
+            Claimed::Outdated => panic!("the connector was just read"),
+        }
     }
 
     /// As if the process died: its row is gone, what it had claimed is abandoned.

@@ -148,21 +148,51 @@ async fn an_operations_moves_are_watched_in_their_order_whatever_transaction_beg
     log::insert(&mut early, &bench.engine.clock, tenant, &[cancelled]).await.unwrap();
     db::commit(early).await.unwrap();
 
-    let from_the_start = feed::Place { transaction: 0, id: Uuid::nil() };
-    // The feed ends below the oldest transaction of the cluster, and other tests have some.
-    let fed = timeout(Duration::from_mins(1), async {
-        loop {
-            let mut tx = database.begin(tenant).await.unwrap();
-            let fed = feed::page(&mut tx, tenant, from_the_start, 10).await.unwrap();
-            if !fed.is_empty() {
-                break fed;
-            }
-            drop(tx);
-            sleep(Duration::from_millis(10)).await;
-        }
-    });
-    let fed = fed.await.expect("it is served once nothing older runs");
-
+    let fed = bench.fed(BEGINNING, 10).await;
     let path: Vec<&str> = fed.iter().map(|(_, line)| line.to_status.as_str()).collect();
     assert_eq!(path, ["pending", "cancelled"]);
+}
+
+/// An attempt is one row of the log, and two moves of it: a reader that stops between them misses neither.
+#[tokio::test(flavor = "multi_thread")]
+async fn moves_that_are_read_one_by_one_are_the_same_moves_q3() {
+    let bench = Bench::failing(&[("create", "refused", 1)]).await;
+    let id = bench.create("ann").await;
+    bench.drain().await;
+    let all = bench.operations.logs(&bench.caller, id, None, 1_000).await.unwrap();
+    let path: Vec<&str> = all.iter().map(|line| line.to_status.as_str()).collect();
+    assert_eq!(path, ["pending", "in_progress", "failed", "dead_letter"]);
+    assert!(all.is_sorted_by_key(|line| line.id));
+
+    let (mut listed, mut fed, mut place) = (Vec::new(), Vec::new(), BEGINNING);
+    for _ in &all {
+        let after = listed.last().map(|line: &log::Line| line.id);
+        listed.extend(bench.operations.logs(&bench.caller, id, after, 1).await.unwrap());
+        let (at, line) = bench.fed(place, 1).await.remove(0);
+        fed.push(line);
+        place = at;
+    }
+    assert_eq!(listed, all);
+    assert_eq!(fed, all);
+}
+
+const BEGINNING: feed::Place = feed::Place { transaction: 0, id: Uuid::nil() };
+
+impl Bench {
+    /// What the feed has after `place`, at most `limit` moves. It ends below the oldest transaction of the cluster, and
+    /// other tests have some: hence the waiting.
+    async fn fed(&self, place: feed::Place, limit: i64) -> Vec<(feed::Place, log::Line)> {
+        let fed = timeout(Duration::from_mins(1), async {
+            loop {
+                let mut tx = self.engine.database.begin(self.caller.tenant).await.unwrap();
+                let fed = feed::page(&mut tx, self.caller.tenant, place, limit).await.unwrap();
+                if !fed.is_empty() {
+                    break fed;
+                }
+                drop(tx);
+                sleep(Duration::from_millis(10)).await;
+            }
+        });
+        fed.await.expect("it is served once nothing older runs")
+    }
 }

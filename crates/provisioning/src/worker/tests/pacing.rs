@@ -198,10 +198,8 @@ async fn nothing_waits_more_than_ten_minutes_behind_what_is_more_urgent_q10() {
     let patient = bench.accept(with_priority("patient", 0)).await;
     bench.wait(601);
     bench.accept(with_priority("urgent", 100)).await;
-    let target = bench.engine.open(bench.pair).await.unwrap().unwrap();
-    let Engine { database, clock, lease, .. } = &bench.engine;
-    let claims = super::super::claim::claim(database, clock, lease.worker, bench.pair, &target, 1).await;
-    assert_eq!(claims.unwrap()[0].operations[0].id, patient);
+    let claims = bench.claim_up_to(&bench.engine, 1).await;
+    assert_eq!(claims[0].operations[0].id, patient);
 }
 
 impl Bench {
