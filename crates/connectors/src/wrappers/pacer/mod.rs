@@ -5,8 +5,12 @@
 //!
 //! Who has a place takes moments in it, one a call: [`Pacer::place`], then [`Pacer::moment`].
 
+mod fixed;
+mod grant;
+#[cfg(test)]
+mod tests;
+
 use std::{
-    fmt::Debug,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -14,74 +18,19 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use tokio::{
     sync::Notify,
     time::{self, Instant},
 };
 
-/// How fast a connector may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
-    /// Calls under way at once; at least 1 is taken.
-    pub at_once: u32,
-    /// Calls begun a second, evenly spread; None = no limit. A page of a read is a call.
-    pub per_second: Option<u32>,
-}
-
-/// Gives out what processes share.
-#[async_trait]
-pub trait Source: Send + Sync + Debug {
-    /// A new grant. None = nobody can say now: it is asked again a little later.
-    async fn grant(&self, need: Need) -> Option<Grant>;
-
-    /// Nothing is needed any more, until a grant is asked for again.
-    async fn leave(&self) {}
-}
-
-/// What is under way, and what waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Need {
-    /// Places taken.
-    pub under_way: u32,
-    /// Those in line for a place.
-    pub waiting: u32,
-    /// Somebody waits for a moment, and none is left.
-    pub lacks_moments: bool,
-}
-
-/// Until when how many places may be taken, and when calls may begin in them.
-#[derive(Clone, Copy, Debug)]
-pub struct Grant {
-    pub places: u32,
-    pub until: Instant,
-    /// None = at any moment.
-    pub rate: Option<Rate>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct Rate {
-    pub per_second: f64,
-    /// None were asked for, or none are to be had.
-    pub moments: Option<Moments>,
-}
-
-/// Evenly spread moments at which a call may begin.
-#[derive(Clone, Copy, Debug)]
-pub struct Moments {
-    pub first: Instant,
-    pub count: u32,
-    pub interval: Duration,
-}
+use self::fixed::Fixed;
+pub use self::grant::{Grant, Moments, Need, Pace, Rate, Source};
 
 /// A grant that gives no place, or no moment, is asked for again after so long.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How many calls may begin in the next second where nothing limits it.
 pub const UNLIMITED: u32 = u32::MAX;
-
-/// How far ahead a fixed pace lays out its moments.
-const FIXED_MOMENTS: u32 = 1_000;
 
 #[derive(Debug)]
 pub struct Pacer {
@@ -151,7 +100,7 @@ impl Pacer {
 
     /// For one process alone.
     pub fn fixed(pace: Pace) -> Self {
-        Self::new(Arc::new(Fixed { pace, next: Mutex::new(Instant::now()) }))
+        Self::new(Arc::new(Fixed::new(pace)))
     }
 
     /// Waits for a place.
@@ -314,13 +263,6 @@ impl Pacer {
     }
 }
 
-impl Moments {
-    fn pass(&mut self) {
-        self.first += self.interval;
-        self.count -= 1;
-    }
-}
-
 impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.pacer.state();
@@ -369,138 +311,5 @@ impl<'a> Counted<'a> {
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// The pace of a process that is alone.
-#[derive(Debug)]
-struct Fixed {
-    pace: Pace,
-    next: Mutex<Instant>,
-}
-
-#[async_trait]
-impl Source for Fixed {
-    async fn grant(&self, need: Need) -> Option<Grant> {
-        let now = Instant::now();
-        let rate = self.pace.per_second.map(|per_second| {
-            let interval = Duration::from_secs(1) / per_second.max(1);
-            let moments = need.lacks_moments.then(|| {
-                let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-                let first = (*next).max(now);
-                *next = first + interval * FIXED_MOMENTS;
-                Moments { first, count: FIXED_MOMENTS, interval }
-            });
-            Rate { per_second: f64::from(per_second), moments }
-        });
-        Some(Grant { places: self.pace.at_once.max(1), until: now + Duration::from_hours(24), rate })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Grants what it is told, in that order, and keeps what was needed.
-    #[derive(Debug, Default)]
-    struct Told {
-        grants: Mutex<Vec<Option<Grant>>>,
-        needs: Mutex<Vec<Need>>,
-    }
-
-    #[async_trait]
-    impl Source for Told {
-        async fn grant(&self, need: Need) -> Option<Grant> {
-            self.needs.lock().unwrap().push(need);
-            self.grants.lock().unwrap().pop().flatten()
-        }
-    }
-
-    fn told(mut grants: Vec<Option<Grant>>) -> (Arc<Pacer>, Arc<Told>) {
-        grants.reverse();
-        let told = Arc::new(Told { grants: Mutex::new(grants), needs: Mutex::default() });
-        (Arc::new(Pacer::new(told.clone())), told)
-    }
-
-    fn grant(places: u32, seconds: u64) -> Grant {
-        Grant { places, until: Instant::now() + Duration::from_secs(seconds), rate: None }
-    }
-
-    /// Ten a second.
-    fn rated(moments: Option<(Instant, u32)>) -> Grant {
-        let interval = Duration::from_millis(100);
-        let moments = moments.map(|(first, count)| Moments { first, count, interval });
-        Grant { rate: Some(Rate { per_second: 10.0, moments }), ..grant(9, 10) }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn no_place_is_taken_after_the_grant_or_where_there_is_none_q11() {
-        let start = Instant::now();
-        let (pacer, told) = told(vec![Some(grant(1, 1)), None, Some(grant(0, 9)), Some(grant(1, 9))]);
-        drop(pacer.place().await);
-        time::advance(Duration::from_secs(1)).await;
-        drop(pacer.place().await);
-        assert_eq!(start.elapsed(), Duration::from_millis(1_200), "twice a little later");
-        assert_eq!(told.needs.lock().unwrap().len(), 4);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn no_call_begins_in_a_place_after_the_grant_q11() {
-        let (pacer, told) = told(vec![Some(grant(1, 1)), Some(grant(1, 9))]);
-        let _place = pacer.place().await;
-        time::advance(Duration::from_secs(1)).await;
-        pacer.moment().await;
-        let need = Need { under_way: 1, waiting: 0, lacks_moments: true };
-        assert_eq!(told.needs.lock().unwrap()[1], need);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_has_a_place_does_not_wait_for_those_in_line() {
-        let (pacer, _) = told(vec![Some(grant(1, 9))]);
-        let place = pacer.place().await;
-        let next = {
-            let pacer = pacer.clone();
-            tokio::spawn(async move { drop(pacer.place().await) })
-        };
-        tokio::task::yield_now().await;
-        pacer.moment().await;
-        drop(place);
-        next.await.unwrap();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_moment_that_was_missed_is_lost_q11() {
-        let start = Instant::now();
-        let late = start + Duration::from_secs(3);
-        let (pacer, _) =
-            told(vec![Some(rated(None)), Some(rated(Some((start, 5)))), Some(rated(Some((late, 1))))]);
-        assert_eq!(pacer.ahead().await, 10);
-        time::advance(Duration::from_millis(100)).await;
-        pacer.moment().await;
-        time::advance(Duration::from_millis(350)).await;
-        pacer.moment().await;
-        assert_eq!(start.elapsed(), Duration::from_millis(450), "the fifth is still there");
-        pacer.moment().await;
-        assert_eq!(start.elapsed(), Duration::from_secs(3));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_renewal_asks_for_no_moment_and_keeps_those_that_are_left() {
-        let (pacer, told) = told(vec![Some(rated(Some((Instant::now(), 5)))), Some(rated(None))]);
-        pacer.moment().await;
-        pacer.renew().await;
-        assert!(!told.needs.lock().unwrap()[1].lacks_moments);
-        pacer.moment().await;
-        assert_eq!(told.needs.lock().unwrap().len(), 2);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn it_lets_go_only_while_no_place_is_taken() {
-        let (pacer, _) = told(vec![Some(grant(1, 9))]);
-        let place = pacer.place().await;
-        assert!(!pacer.let_go().await);
-        assert_eq!(pacer.ahead().await, UNLIMITED, "the place is ours, though it is taken");
-        drop(place);
-        assert!(pacer.let_go().await);
     }
 }
