@@ -3,6 +3,7 @@
 
 mod basis;
 mod directory;
+mod equivalence;
 mod steering;
 mod table;
 

@@ -75,6 +75,28 @@ async fn a_delta_whose_process_is_killed_is_taken_over_and_finds_the_same_r6() {
     }
 }
 
+/// It differed in the index, and something was under way when it was asked again.
+#[tokio::test]
+async fn what_turned_out_to_be_in_flight_is_the_next_deltas_to_judge() {
+    let staff = Staff::in_world(World::new().await, &["ann", "bob"], |_| {}).await;
+    staff.retitle("ann", "chief").await;
+    staff.network.set(Rules::slow(Duration::from_millis(150)));
+    let run = staff.world.admin.start_full(&staff.connector).await.id;
+    staff.world.admin.run_that(&run, |run| run.phase() == Phase::Read).await;
+    let operation = staff.operation_later("ann").await;
+    let full = staff.world.admin.run_ended(&run).await;
+    let (_, report) = evidence(&staff.world, &full).await;
+    assert_eq!((full.discrepancies_found, report.set_apart.unwrap().in_flight), (0, 1), "{full:?}");
+    staff.network.heal();
+    let cancel = pp::CancelOperationRequest { operation_id: operation, ..Default::default() };
+    staff.world.admin.operations.clone().cancel_operation(cancel).await.unwrap();
+
+    let delta = staff.delta().await;
+
+    was_delta(&delta, 1);
+    assert_eq!(findings(&staff.world, &delta).await, ["Mismatch uid=ann title"]);
+}
+
 #[tokio::test]
 async fn policies_act_on_what_a_delta_finds() {
     let mut staff = Staff::in_world(World::new().await, &["ann"], |request| {
