@@ -184,7 +184,7 @@ fn in_words<'a>(found: impl Iterator<Item = &'a pr::Discrepancy>) -> Vec<String>
 }
 
 async fn is_equivalent(seed: u64) {
-    let mut life = Life::begin(seed).await;
+    let mut life = Box::pin(Life::begin(seed)).await;
     let mut dry = Vec::new();
     for round in 0..8 {
         life.happen(4).await;
