@@ -14,7 +14,6 @@ mod guard;
 mod health;
 mod housekeeping;
 mod lease;
-mod links;
 mod outcome;
 mod pair;
 mod probe;
@@ -23,7 +22,6 @@ mod staged;
 mod take_over;
 #[cfg(test)]
 mod tests;
-mod told;
 
 use std::{sync::Arc, time::Duration};
 

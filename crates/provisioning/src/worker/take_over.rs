@@ -17,7 +17,7 @@ use xavyo_core::{
 };
 use xavyo_runtime::db;
 
-use super::{Engine, told::Told};
+use super::{Engine, record::Told};
 use crate::{
     crash::{self, Point},
     queue,

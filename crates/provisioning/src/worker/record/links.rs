@@ -15,9 +15,11 @@ use xavyo_core::{
 use xavyo_runtime::Clock;
 
 use super::{
-    claim::Claim,
-    outcome::{Completed, Effect, Met, Outcome, Tried},
-    record::Executed,
+    super::{
+        claim::Claim,
+        outcome::{Completed, Effect, Met, Outcome, Tried},
+    },
+    Executed,
 };
 use crate::{
     accounts::uid::uid_key,

@@ -15,7 +15,7 @@ use crate::store::operation::{
 
 /// Attempts of one transaction, gathered before they are written.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub struct Told {
     attempts: Vec<Attempt>,
     /// What followed the end of an attempt.
     moves: Vec<Move>,

@@ -1,6 +1,9 @@
 //! The third of the three steps: one transaction records the outcomes of many lanes, each under its fence. A lane that
 //! somebody took over meanwhile is left alone, with everything that was to be said about it (Q4).
 
+mod links;
+mod told;
+
 use std::{collections::HashSet, mem};
 
 use chrono::{DateTime, Utc};
@@ -13,12 +16,12 @@ use xavyo_core::{
 };
 use xavyo_runtime::{Clock, Database, db};
 
+use self::links::LinkChange;
+pub(super) use self::told::Told;
 use super::{
     claim::Claim,
-    links::{self, LinkChange},
     outcome::{Met, Outcome, Settled, Tried, settle},
     probe,
-    told::Told,
 };
 use crate::{
     crash::{self, Point},
