@@ -3,7 +3,12 @@
 
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
 use xavyo_runtime::process::{self, Program};
+
+/// What two streams bring is unpacked into many small things, and dropped again.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     if xavyo_reconciliation::crash::are_asked_for() {
