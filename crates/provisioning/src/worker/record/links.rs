@@ -207,10 +207,9 @@ fn aliases(
     let immutable = account.immutable_id.as_deref().map(|id| Alias::immutable(connector, id));
     let identity =
         identity.map(|id| Alias::identity(connector, &operation.object_class, &operation.intent, id));
-    // The name that the operation came with led it to its lane.
-    let is_known = identity.is_none() && operation.target_uid.as_ref() == Some(&account.external_uid);
-    let uid = (!is_known).then(|| Alias::uid(connector, &operation.object_class, uid_key));
-    [immutable, identity, uid].into_iter().flatten().map(|alias| (alias, change.lane)).collect()
+    // The name that the operation came with, too: it may lead to the lane of an account that had it before.
+    let uid = Alias::uid(connector, &operation.object_class, uid_key);
+    [immutable, identity, Some(uid)].into_iter().flatten().map(|alias| (alias, change.lane)).collect()
 }
 
 fn upsert(

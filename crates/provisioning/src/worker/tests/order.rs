@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
+use xavyo_connectors::AccountUpdate;
+use xavyo_core::{account::AccountKey, operation::Precondition};
+
 use super::*;
 use crate::store::operation::{
     feed,
@@ -123,6 +126,28 @@ async fn several_updates_of_an_unlinked_account_are_recorded_together() {
     for id in ids {
         assert_eq!(bench.path(id).await, "pending in_progress completed");
     }
+}
+
+/// Elsewhere ann's account was deleted and bob's got its name: what names ann from then on is about that account, and stands
+/// in its lane, behind what names it by its immutable id.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reused_uid_leads_to_the_lane_of_the_account_that_has_it_now_q7() {
+    let bench = Bench::new().await;
+    bench.create("ann").await;
+    let bob = bench.create("bob").await;
+    bench.drain().await;
+    let target = bench.engine.open(bench.pair).await.unwrap().unwrap().unpaced.clone();
+    let key = |uid: &str| AccountKey { external_uid: uid.to_owned(), immutable_id: None };
+    target.delete("account", &key("ann"), None, "").await.unwrap();
+    let rename = AccountUpdate { rename_to: Some("ann".to_owned()), ..AccountUpdate::default() };
+    let renamed = target.update("account", &key("bob"), &rename).await.unwrap();
+
+    let by_id = Precondition { immutable_id: renamed.immutable_id.clone(), ..Precondition::default() };
+    let command = bench.command(OperationType::Update, "ann", set("mail", "1@x"));
+    bench.accept(CreateOperation { precondition: Some(by_id), ..command }).await;
+    bench.drain().await;
+    let by_name = bench.update("ann", "2@x").await;
+    assert_eq!(bench.get(by_name).await.lane_id, bench.get(bob).await.lane_id);
 }
 
 /// The later of two moves is made by the transaction that has the lower number: it had it before it waited for the lane.
