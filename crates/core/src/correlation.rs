@@ -3,11 +3,13 @@
 //! A rule says which account attribute equals which key of the identity. Both sides are normalised and hashed, so that
 //! a million identities are searched in memory; an empty key is no key and never matches.
 
+use std::borrow::Cow;
+
 use unicode_normalization::UnicodeNormalization;
 
 use crate::{
     account::Account,
-    comparison::{fold, phone},
+    comparison::{fold, phone, single_spaced},
     connector::{CorrelationPolicy, Normaliser},
     digest::Hasher,
     value::{Value, display},
@@ -85,16 +87,16 @@ pub fn explain(policy: &CorrelationPolicy, rules: RuleSet, account: &Account) ->
         .collect()
 }
 
-fn values(account: &Account, attribute: &str) -> Vec<Value> {
+fn values<'a>(account: &'a Account, attribute: &str) -> Cow<'a, [Value]> {
     match attribute {
-        EXTERNAL_UID => vec![Value::from(account.external_uid.as_str())],
-        name => account.attributes.get(name).cloned().unwrap_or_default(),
+        EXTERNAL_UID => vec![Value::from(account.external_uid.as_str())].into(),
+        name => account.attributes.get(name).map_or(&[][..], Vec::as_slice).into(),
     }
 }
 
 fn normalise(normaliser: Normaliser, text: &str) -> String {
     match normaliser {
-        Normaliser::Text => fold(text).split_whitespace().collect::<Vec<_>>().join(" "),
+        Normaliser::Text => single_spaced(fold(text)),
         Normaliser::Exact => text.nfc().collect(),
         Normaliser::Phone => phone(text),
     }

@@ -146,8 +146,8 @@ impl Links {
     /// By immutable id where both sides know one; by uid only where one of them does not: the same uid with another
     /// immutable id is another account.
     pub fn find(&self, people: &[Person], account: AccountRef<'_>) -> Option<u32> {
-        let uid = super::hash_of_uid(account.external_uid);
-        let by_uid = |table: &Table| table.find(&uid, |at| uid_at(people, at));
+        let by_uid =
+            |table: &Table| table.find(&super::hash_of_uid(account.external_uid), |at| uid_at(people, at));
         match account.immutable_id {
             Some(id) => {
                 let by_id = self.by_id.find(&super::hash_of_id(id), |at| id_at(people, at));

@@ -141,15 +141,15 @@ impl From<AccountRef<'_>> for AccountKey {
     }
 }
 
-/// 128 bits in a name's place.
+/// 128 bits in a name's place, never kept: most fit one block of the hash function.
 type Hash = [u8; 16];
 
 fn hash_of_uid(uid: &str) -> Hash {
-    hash("xavyo account uid", uid)
+    hash("uid", uid)
 }
 
 fn hash_of_id(id: &str) -> Hash {
-    hash("xavyo account id", id)
+    hash("id", id)
 }
 
 fn hash(kind: &'static str, name: &str) -> Hash {

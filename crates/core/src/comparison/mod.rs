@@ -14,5 +14,5 @@ mod tests;
 mod time;
 
 pub use difference::{Difference, changes_towards, differences, initial_attributes, is_compared};
-pub(crate) use normal::{NormalSet, fold, phone};
+pub(crate) use normal::{NormalSet, fold, phone, single_spaced};
 pub use normal::{equal, normalise};

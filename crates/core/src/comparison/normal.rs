@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use chrono::SecondsFormat;
+use smallvec::SmallVec;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use super::time;
@@ -17,7 +18,7 @@ pub fn normalise(rule: MatchingRule, value: &Value) -> Cow<'_, str> {
     match rule {
         MatchingRule::Exact => composed(text),
         MatchingRule::CaseInsensitive => folded(text),
-        MatchingRule::Spaces => Cow::Owned(fold(&text).split_whitespace().collect::<Vec<_>>().join(" ")),
+        MatchingRule::Spaces => Cow::Owned(single_spaced(fold(&text))),
         MatchingRule::Phone => Cow::Owned(phone(&text)),
         MatchingRule::Boolean => boolean(&text).map_or_else(|| folded(text), Cow::Borrowed),
         MatchingRule::Dn => {
@@ -32,7 +33,7 @@ pub fn normalise(rule: MatchingRule, value: &Value) -> Cow<'_, str> {
 }
 
 fn composed(text: Cow<'_, str>) -> Cow<'_, str> {
-    if is_nfc(&text) { text } else { Cow::Owned(text.nfc().collect()) }
+    if text.is_ascii() || is_nfc(&text) { text } else { Cow::Owned(text.nfc().collect()) }
 }
 
 /// Whether two attributes hold the same values.
@@ -42,12 +43,12 @@ pub fn equal(rule: MatchingRule, one: &[Value], other: &[Value]) -> bool {
 
 /// The values of an attribute in their normal form, as a set: sorted, each once, without empty ones.
 #[derive(Debug, PartialEq, Eq)]
-pub struct NormalSet<'v>(Vec<Cow<'v, str>>);
+pub struct NormalSet<'v>(SmallVec<[Cow<'v, str>; 1]>);
 
 impl<'v> NormalSet<'v> {
     pub fn of(rule: MatchingRule, values: impl IntoIterator<Item = &'v Value>) -> Self {
         let normal = values.into_iter().map(|value| normalise(rule, value));
-        let mut normal: Vec<Cow<'v, str>> = normal.filter(|text| !text.is_empty()).collect();
+        let mut normal: SmallVec<[Cow<'v, str>; 1]> = normal.filter(|text| !text.is_empty()).collect();
         normal.sort_unstable();
         normal.dedup();
         Self(normal)
@@ -71,6 +72,13 @@ pub fn fold(text: &str) -> String {
     let lower = text.nfkc().flat_map(char::to_lowercase);
     let folded: String = lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
     folded.nfkc().collect()
+}
+
+/// Without outer and repeated spaces, whatever kind of space they are.
+pub fn single_spaced(text: String) -> String {
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let is_done = is_plain && !text.starts_with(' ') && !text.ends_with(' ') && !text.contains("  ");
+    if is_done { text } else { text.split_whitespace().collect::<Vec<_>>().join(" ") }
 }
 
 fn folded(text: Cow<'_, str>) -> Cow<'_, str> {

@@ -206,13 +206,9 @@ impl Program {
             .collect()
     }
 
-    /// Which of an attribute's values a digest covers: all, or those that the ownership predicate matches.
-    pub(crate) fn own_for_digest<'v>(&self, rule_number: usize, values: &'v [Value]) -> Vec<&'v Value> {
-        let has_predicate = self.0.attributes[rule_number].owned.is_some();
-        values
-            .iter()
-            .filter(|value| !has_predicate || self.is_owned_by_predicate(rule_number, value))
-            .collect()
+    /// Whether a digest covers the value of that attribute: without an ownership predicate it covers all of them.
+    pub(crate) fn is_own(&self, rule_number: usize, value: &Value) -> bool {
+        self.0.attributes[rule_number].owned.is_none() || self.is_owned_by_predicate(rule_number, value)
     }
 
     fn is_owned_by_predicate(&self, rule_number: usize, value: &Value) -> bool {

@@ -1,6 +1,6 @@
 //! Distinguished names (RFC 4514) as text: escaping a value into one, and the normal form by which two are compared.
 
-use crate::comparison::fold;
+use crate::comparison::{fold, single_spaced};
 
 /// Escapes text so that it stands as a value inside a distinguished name (RFC 4514 §2.4).
 pub fn escape(value: &str) -> String {
@@ -27,6 +27,42 @@ pub fn normalise(name: &str) -> Option<String> {
     if name.trim().is_empty() {
         return Some(String::new());
     }
+    plain(name).or_else(|| any(name))
+}
+
+/// The normal form of a name without escapes, quotes, joined parts or anything beyond ASCII, as most are: in one pass. None
+/// says nothing.
+fn plain(name: &str) -> Option<String> {
+    let is_special = |byte| matches!(byte, b'"' | b'#' | b'+' | b';' | b'<' | b'>' | b'\\');
+    let is_plain = |byte| matches!(byte, b' '..=b'~') && !is_special(byte);
+    if !name.bytes().all(is_plain) {
+        return None;
+    }
+    let mut normal = String::with_capacity(name.len());
+    for rdn in name.split(',') {
+        let (attribute, value) = rdn.split_once('=')?;
+        let attribute = attribute.trim_matches(' ');
+        let is_prefixed = attribute.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("oid."));
+        if !is_attribute(attribute) || is_prefixed || value.contains('=') {
+            return None;
+        }
+        if !normal.is_empty() {
+            normal.push(',');
+        }
+        normal += attribute;
+        normal.push('=');
+        for (place, word) in value.split(' ').filter(|word| !word.is_empty()).enumerate() {
+            if place > 0 {
+                normal.push(' ');
+            }
+            normal += word;
+        }
+    }
+    normal.make_ascii_lowercase();
+    Some(normal)
+}
+
+fn any(name: &str) -> Option<String> {
     let rdns = split(name, &[',', ';']).into_iter().map(|rdn| {
         let mut parts = split(rdn, &['+']).into_iter().map(part).collect::<Option<Vec<_>>>()?;
         parts.sort_unstable();
@@ -40,8 +76,7 @@ fn part(part: &str) -> Option<String> {
     let (attribute, value) = part.split_once('=')?;
     let attribute = attribute.trim().to_lowercase();
     let attribute = attribute.strip_prefix("oid.").unwrap_or(&attribute);
-    let is_name = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '.');
-    if attribute.is_empty() || !attribute.chars().all(is_name) {
+    if !is_attribute(attribute) {
         return None;
     }
     let value = trimmed(value);
@@ -49,8 +84,12 @@ fn part(part: &str) -> Option<String> {
         return Some(format!("{attribute}={}", value.to_lowercase()));
     }
     let value = unescape(value)?;
-    let folded = fold(&value).split_whitespace().collect::<Vec<_>>().join(" ");
+    let folded = single_spaced(fold(&value));
     Some(format!("{attribute}={}", escape(&folded)))
+}
+
+fn is_attribute(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
 }
 
 /// Splits at separators that are neither escaped nor quoted.
@@ -106,6 +145,8 @@ fn unescape(value: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{prop_assert_eq, proptest};
+
     use super::*;
 
     #[test]
@@ -138,6 +179,25 @@ mod tests {
     fn what_is_no_name_has_no_normal_form() {
         for text in ["jane", "=x", "c n=x", "cn=a,,dc=org"] {
             assert_eq!(normalise(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_plain_name_is_normal_as_any_name_is(
+            name in "( ?[a-zA-Z0-9.-]{1,5} ?= {0,2}[a-zA-Z0-9=#é\\\\ .-]{0,8},?){1,3}",
+        ) {
+            if let Some(normal) = plain(&name) {
+                prop_assert_eq!(Some(normal), any(&name), "{}", name);
+            }
+        }
+    }
+
+    #[test]
+    fn usual_names_are_plain() {
+        assert_eq!(plain("UID = Jane  Doe, OU=people").as_deref(), Some("uid=jane doe,ou=people"));
+        for name in [r"cn=a\,b", "cn=a+sn=b", "cn=é", "OID.2.5.4.3=x", "cn=a=b", "jane"] {
+            assert_eq!(plain(name), None, "{name}");
         }
     }
 
