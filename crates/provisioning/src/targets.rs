@@ -38,6 +38,8 @@ const MAX_OPEN: usize = 1_000;
 #[derive(Debug)]
 pub struct OpenTarget {
     pub connector: Connector,
+    /// The key of the login that the connector itself uses, where it may be among the accounts.
+    own_login: Option<String>,
     /// Each call waits for a place and a moment of its own.
     pub target: Arc<dyn Target>,
     /// For whoever takes a place and moments of the pacer by itself.
@@ -56,10 +58,10 @@ impl OpenTarget {
     /// Whether the account is never written: by the rules, or because it is the connector's own login. The error is
     /// the failure of the expression: nobody knows then, so nobody writes.
     pub fn is_protected(&self, program: &Program, account: &Account) -> Result<bool, String> {
-        if is_own_login(&self.connector.settings, &account.external_uid) {
-            Ok(true)
-        } else {
-            program.is_protected(account)
+        let key = || uid_key(&self.connector.settings, &account.external_uid);
+        match &self.own_login {
+            Some(own) if *own == key() => Ok(true),
+            _ => program.is_protected(account),
         }
     }
 
@@ -124,8 +126,9 @@ impl Targets {
         let unpaced = within_mode(target, connector.mode);
         let target = Arc::new(Paced::new(Arc::clone(&unpaced), Arc::clone(&pacer)));
         let sealer = LazySealer::new(self.database.clone(), self.vault.clone(), tenant, connector.id);
-        let opened =
-            Arc::new(OpenTarget { connector: connector.clone(), target, unpaced, pacer, rules, sealer });
+        let own_login = own_login(&connector.settings);
+        let connector = connector.clone();
+        let opened = Arc::new(OpenTarget { connector, own_login, target, unpaced, pacer, rules, sealer });
         let mut open = self.lock();
         if open.len() >= MAX_OPEN {
             open.clear();
@@ -171,9 +174,13 @@ fn within_mode(target: Arc<dyn Target>, mode: Mode) -> Arc<dyn Target> {
 
 /// Where logins and accounts have one kind of name, xavyo's own login is recognised.
 pub fn is_own_login(settings: &Settings, external_uid: &str) -> bool {
+    own_login(settings).is_some_and(|own| own == uid_key(settings, external_uid))
+}
+
+fn own_login(settings: &Settings) -> Option<String> {
     match settings {
-        Settings::Ldap(ldap) => uid_key(settings, &ldap.bind_dn) == uid_key(settings, external_uid),
-        Settings::Scim(_) | Settings::Sql(_) | Settings::Remote(_) | Settings::Memory(_) => false,
+        Settings::Ldap(ldap) => Some(uid_key(settings, &ldap.bind_dn)),
+        Settings::Scim(_) | Settings::Sql(_) | Settings::Remote(_) | Settings::Memory(_) => None,
     }
 }
 

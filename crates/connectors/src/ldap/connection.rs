@@ -36,8 +36,8 @@ pub(super) type Messages = SearchStream<'static, String, Vec<String>>;
 
 /// What came of one search, or of one page of it.
 #[derive(Debug)]
-pub(super) struct Found {
-    pub entries: Vec<Entry>,
+pub(super) struct Found<T = Entry> {
+    pub entries: Vec<T>,
     /// Parts of the answer that lie on other servers.
     pub referrals: usize,
     pub result: LdapResult,
@@ -219,14 +219,24 @@ impl Connection {
 
 impl PageUnderWay {
     /// Waits for the rest of the page. Success is for the caller to judge: `result` is the server's own.
-    pub async fn found(mut self, deadline: Instant) -> Result<Found, TargetFailure> {
+    pub async fn found(self, deadline: Instant) -> Result<Found, TargetFailure> {
+        self.found_as(deadline, Some).await
+    }
+
+    /// The same, and of each entry what is made of it as it comes; of none, the whole answer is garbled.
+    pub async fn found_as<T>(
+        mut self,
+        deadline: Instant,
+        mut make: impl FnMut(Entry) -> Option<T>,
+    ) -> Result<Found<T>, TargetFailure> {
         let (mut entries, mut referrals) = (Vec::new(), 0);
         let collect = async {
             while let Some(item) = self.0.next().await? {
                 if item.is_ref() {
                     referrals += 1;
                 } else if !item.is_intermediate() {
-                    entries.push(Entry::parse(item.0).ok_or(LdapError::DecodingUTF8)?);
+                    let made = Entry::parse(item.0).and_then(&mut make);
+                    entries.push(made.ok_or(LdapError::DecodingUTF8)?);
                 }
             }
             Ok(self.0.finish().await)

@@ -39,6 +39,11 @@ impl Dn {
         Ok(Self(rdns))
     }
 
+    /// The name as it is spelled here. Most are so already: all but an escape, a joined part or a superfluous space.
+    pub fn spelled(text: String) -> Result<String, Malformed> {
+        if is_spelled(&text) { Ok(text) } else { Ok(Self::parse(&text)?.to_string()) }
+    }
+
     /// The name of an entry right below this one.
     pub fn child(&self, attribute: &str, value: &str) -> Self {
         let rdn = vec![(attribute.to_ascii_lowercase(), value.to_owned())];
@@ -104,6 +109,19 @@ pub(crate) fn is_attribute(name: &str) -> bool {
     (1..=128).contains(&name.len())
         && name.bytes().all(fits)
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+}
+
+/// Says no for some that are: what it would have to look at twice.
+fn is_spelled(name: &str) -> bool {
+    let is_special = |byte| matches!(byte, b'"' | b'#' | b'+' | b';' | b'<' | b'>' | b'\\');
+    let is_plain = |byte| matches!(byte, b' '..=b'~') && !is_special(byte);
+    let is_step = |(attribute, value): (&str, &str)| {
+        is_attribute(attribute)
+            && !attribute.bytes().any(|byte| byte.is_ascii_uppercase())
+            && !value.starts_with(' ')
+            && !value.ends_with(' ')
+    };
+    name.bytes().all(is_plain) && name.split(',').all(|step| step.split_once('=').is_some_and(is_step))
 }
 
 fn same(left: &[Rdn], right: &[Rdn]) -> bool {
@@ -233,6 +251,14 @@ mod tests {
         ] {
             assert_eq!(normal(spelling), form, "{spelling}");
             assert_eq!(normal(form), form, "a form is its own form");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_is_spelled_in_its_own_form(name in "( ?[a-zA-Z0-9.-]{1,5} ?= {0,2}[a-zA-Z0-9=#é\\\\ .-]{0,8},?){1,3}") {
+            let parsed = Dn::parse(&name).map(|dn| dn.to_string());
+            prop_assert_eq!(Dn::spelled(name), parsed);
         }
     }
 

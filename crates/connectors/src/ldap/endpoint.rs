@@ -22,6 +22,7 @@ use xavyo_core::{
 
 use super::{
     connection::{Connection, in_time},
+    driver::Driver,
     failure::{self, Call},
 };
 use crate::{Options, egress::Policy, network, redaction::Redaction};
@@ -63,13 +64,24 @@ impl Endpoint {
         })
     }
 
+    /// A connection that many may use at once, driven by a task of its own.
     pub async fn connect(&self, deadline: Instant) -> Result<Connection, TargetFailure> {
+        let (driver, connection) = self.connect_alone(deadline).await?;
+        tokio::spawn(driver.run());
+        Ok(connection)
+    }
+
+    /// A connection for one user, who drives it.
+    pub async fn connect_alone(&self, deadline: Instant) -> Result<(Driver, Connection), TargetFailure> {
         let limit = deadline.saturating_duration_since(Instant::now());
         let mut last = failure::timed_out(Call::Connect);
         for address in network::resolve(&self.host, self.port, &self.egress, limit).await? {
             match time::timeout_at(deadline, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => match in_time(deadline, Call::Connect, self.secured(stream)).await {
-                    Ok(connection) => return self.bound(connection, deadline).await,
+                    Ok((mut driver, connection)) => {
+                        let connection = driver.beside(self.bound(connection, deadline)).await?;
+                        return Ok((driver, connection));
+                    }
                     Err(failure) => last = failure,
                 },
                 Ok(Err(error)) => last = failure::of_error(&error.into(), Call::Connect),
@@ -80,7 +92,7 @@ impl Endpoint {
     }
 
     /// The certificate is checked against the host of the settings, whatever address the stream leads to.
-    async fn secured(&self, stream: TcpStream) -> Result<Connection, LdapError> {
+    async fn secured(&self, stream: TcpStream) -> Result<(Driver, Connection), LdapError> {
         stream.set_nodelay(true)?;
         let stream = StdStream::Tcp(stream.into_std()?);
         let mut settings = LdapConnSettings::new().set_std_stream(stream);
@@ -91,12 +103,7 @@ impl Endpoint {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         let url = format!("{scheme}://{host}:{}", self.port);
         let (driver, ldap) = LdapConnAsync::with_settings(settings, &url).await?;
-        tokio::spawn(async move {
-            if let Err(error) = driver.drive().await {
-                tracing::debug!(%error, "an LDAP connection ended");
-            }
-        });
-        Ok(Connection(ldap))
+        Ok((Driver::of(driver), Connection(ldap)))
     }
 
     async fn bound(

@@ -66,8 +66,8 @@ impl Entry {
     /// the entry's name cannot be read.
     pub fn account(self, server: &Server, wanted: &[String]) -> Option<Account> {
         let (version, enabled) = (server.version(&self), server.enabled(&self));
-        let (immutable_id, external_uid) =
-            (server.immutable_id(&self), Dn::parse(&self.dn).ok()?.to_string());
+        let immutable_id = server.immutable_id(&self);
+        let external_uid = Dn::spelled(self.dn).ok()?;
         let all = wanted.iter().any(|name| name == ALL_ATTRIBUTES);
         let mut attributes = Attributes::new();
         for (name, values) in self.attributes.into_iter().filter(|(_, values)| !values.is_empty()) {

@@ -16,6 +16,7 @@ mod changes;
 mod connection;
 mod dialect;
 mod dn;
+mod driver;
 mod endpoint;
 mod entry;
 mod failure;

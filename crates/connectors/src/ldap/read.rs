@@ -19,7 +19,8 @@ use super::{
     connection::{self, Connection, PageUnderWay, Search},
     dialect::Server,
     dn::Dn,
-    entry::MODIFIED,
+    driver::Driver,
+    entry::{Entry, MODIFIED},
     failure::{self, Call},
 };
 use crate::{Completeness, ReadItem, ReadRequest, redaction::Redaction};
@@ -32,6 +33,7 @@ struct Read<'a> {
     search: Search,
     /// Of its own: a read may take as long as its reader does.
     connection: Connection,
+    driver: Driver,
     /// None = only the proof is left.
     under_way: Option<PageUnderWay>,
     /// What keeps the read from being complete.
@@ -79,9 +81,9 @@ impl<'a> Read<'a> {
         condition: Option<String>,
     ) -> Result<Self, TargetFailure> {
         let deadline = ldap.deadline();
-        let connection = ldap.endpoint.connect(deadline).await?;
-        let server = ldap.server(&connection, deadline).await?;
-        let watermark = Watermark::now(ldap, &connection, &server, deadline).await?;
+        let (mut driver, connection) = ldap.endpoint.connect_alone(deadline).await?;
+        let server = driver.beside(ldap.server(&connection, deadline)).await?;
+        let watermark = driver.beside(Watermark::now(ldap, &connection, &server, deadline)).await?;
         let mut attributes = server.requested(&request.attributes);
         if watermark.is_none() {
             attributes.push(MODIFIED.to_owned());
@@ -100,6 +102,7 @@ impl<'a> Read<'a> {
             server,
             search,
             connection,
+            driver,
             under_way: None,
             missing: Vec::new(),
             unseen: ldap.sentinels().filter(|_| is_whole).map(|sentinel| sentinel.folded()).collect(),
@@ -112,18 +115,24 @@ impl<'a> Read<'a> {
         Ok(read)
     }
 
-    async fn ask(&self, cookie: Vec<u8>, deadline: Instant) -> Result<PageUnderWay, TargetFailure> {
+    async fn ask(&mut self, cookie: Vec<u8>, deadline: Instant) -> Result<PageUnderWay, TargetFailure> {
         let page = PagedResults { size: self.ldap.settings.page_size, cookie };
-        self.connection.begin_page(self.search.clone(), page, deadline).await
+        self.driver.beside(self.connection.begin_page(self.search.clone(), page, deadline)).await
     }
 
     async fn page(&mut self, page: PageUnderWay) -> Result<Vec<Account>, TargetFailure> {
         let deadline = self.ldap.deadline();
-        let found = page.found(deadline).await?;
+        let needs_time = self.pages == 0 && self.watermark.is_none();
+        let mut latest = None;
+        let account = |entry: Entry| {
+            if needs_time {
+                latest = latest.take().max(entry.texts(MODIFIED).next().map(str::to_owned));
+            }
+            entry.account(&self.server, &self.wanted)
+        };
+        let found = self.driver.beside(page.found_as(deadline, account)).await?;
         self.pages += 1;
-        if self.pages == 1 && self.watermark.is_none() {
-            self.watermark = Watermark::of_page(&found.entries);
-        }
+        self.watermark = self.watermark.take().or_else(|| Watermark::before(&latest?));
         self.referrals += found.referrals;
         match found.result.rc {
             failure::SUCCESS => match connection::cookie(&found.result) {
@@ -137,9 +146,7 @@ impl<'a> Read<'a> {
             }
             _ => return Err(failure::of_result(&found.result, Call::Read, &Redaction::default())),
         }
-        let accounts = found.entries.into_iter().map(|entry| entry.account(&self.server, &self.wanted));
-        let accounts: Vec<Account> =
-            accounts.collect::<Option<_>>().ok_or_else(|| failure::garbled(Call::Read))?;
+        let accounts = found.entries;
         if !self.unseen.is_empty() {
             for account in &accounts {
                 self.unseen.remove(&account.external_uid.to_lowercase());

@@ -45,7 +45,7 @@ impl Watermark {
         }
     }
 
-    /// The server's own, now. None where it has none: then the first page of a read tells ([`Watermark::of_page`]).
+    /// The server's own, now. None where it has none: then the first page of a read tells ([`Watermark::before`]).
     pub async fn now(
         ldap: &Ldap,
         connection: &Connection,
@@ -69,9 +69,8 @@ impl Watermark {
         }
     }
 
-    /// The latest change of the first page. What changes after that page was made is later, by the server's clock.
-    pub fn of_page(entries: &[Entry]) -> Option<Self> {
-        let latest = entries.iter().filter_map(|entry| entry.texts("modifyTimestamp").next()).max()?;
+    /// From the latest change of the first page. What changes after that page was made is later, by the server's clock.
+    pub fn before(latest: &str) -> Option<Self> {
         let at = NaiveDateTime::parse_from_str(latest.get(..14)?, TIME).ok()?.checked_sub_signed(OVERLAP)?;
         Some(Self::Modified(format!("{}Z", at.format(TIME))))
     }
