@@ -64,8 +64,8 @@ pub struct Memory {
     store: OnceLock<Arc<Store>>,
 }
 
-/// Everything that a store has seen, in order: from its journal when a directory is given, else from this process.
-/// A store that nobody used has seen nothing.
+/// Everything that a store has seen, in order: from its journal when a directory is given, else from this process, which
+/// knows the last 10,000 entries. A store that nobody used has seen nothing.
 pub fn ledger(store: &str, directory: Option<&Path>) -> io::Result<Vec<Entry>> {
     match directory {
         Some(directory) => journal::read_all(directory, store),

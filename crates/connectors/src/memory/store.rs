@@ -1,7 +1,7 @@
 //! Stores: accounts and ledger under one lock, shared by every connector that names the same store.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     io,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock, Mutex, PoisonError},
@@ -18,6 +18,9 @@ use super::{
     ledger::{Call, Entry, Outcome},
     write::Write,
 };
+
+/// The most entries of a store that is kept in the process: older ones are forgotten. A journal forgets none.
+const KEPT: usize = 10_000;
 
 /// By directory and name.
 type Stores = HashMap<(Option<PathBuf>, String), Arc<Store>>;
@@ -41,7 +44,7 @@ pub(super) struct State {
 
 #[derive(Debug)]
 enum Log {
-    InProcess(Vec<Arc<Entry>>),
+    InProcess(VecDeque<Arc<Entry>>),
     Journal(Journal),
 }
 
@@ -60,7 +63,7 @@ impl Store {
 
     fn open(name: &str, directory: Option<&Path>, generator: Generator) -> io::Result<Self> {
         let log = match directory {
-            None => Log::InProcess(Vec::new()),
+            None => Log::InProcess(VecDeque::new()),
             Some(directory) => Log::Journal(Journal::open(directory, name)?),
         };
         let mut state = State::new(log);
@@ -117,7 +120,7 @@ impl Store {
         entry.outcome.failure().map_or(Ok(entry), Err)
     }
 
-    /// The entries of a store that is kept in this process.
+    /// The last entries of a store that is kept in this process.
     pub fn entries(name: &str) -> Vec<Entry> {
         let stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(store) = stores.get(&(None, name.to_owned())) else { return Vec::new() };
@@ -175,7 +178,12 @@ impl State {
         entry.sequence = self.next;
         let entry = Arc::new(entry);
         match &mut self.log {
-            Log::InProcess(entries) => entries.push(entry.clone()),
+            Log::InProcess(entries) => {
+                entries.push_back(entry.clone());
+                if entries.len() > KEPT {
+                    entries.pop_front();
+                }
+            }
             Log::Journal(journal) => journal.append(&entry)?,
         }
         self.apply(&entry);
