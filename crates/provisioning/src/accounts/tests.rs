@@ -1,5 +1,6 @@
 //! Against a real Postgres and the memory target.
 
+mod kept;
 mod since;
 
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};

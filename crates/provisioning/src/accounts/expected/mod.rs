@@ -1,26 +1,26 @@
 //! The expected side of a run: what every identity calls for, from one snapshot, ended by a proof.
 //!
-//! A page is fetched while the one before it is evaluated. The digest of an identity that has not changed is taken
-//! from its link; a new one is stored there, behind the reader's back, for the next run.
+//! A page is fetched while the one before it is evaluated. What an identity calls for that has not changed is taken
+//! from its link; what is computed anew is stored there, behind the reader's back, for the next run.
 //!
 //! The proof carries a mark. A read since a mark tells everything all the same, and says which identities were written since.
 //! Of links it tells the accounts of those that were removed: an account that was linked since was without a link before,
-//! or made since. (The rows of links say nothing: keeping a digest writes them.)
+//! or made since. (The rows of links say nothing: keeping what was computed writes them.)
+
+mod rules;
 
 use std::{collections::HashMap, sync::Arc};
 
-use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 use xavyo_core::{
     Error, Reason,
     account::{AccountKey, AccountState},
-    account_state,
-    connector::{Connector, Deprovision},
+    connector::Connector,
     correlation::CorrelationKey,
-    digest::{self, Digest},
+    digest::Digest,
     error::Result,
-    ids::{IdentityId, LinkId, TenantId},
+    ids::{IdentityId, TenantId},
     mapping::{Evaluation, Program, References},
 };
 use xavyo_runtime::{
@@ -28,16 +28,22 @@ use xavyo_runtime::{
     db::{self, Transaction},
 };
 
+pub(super) use self::rules::state;
+use self::rules::{Evaluated, Record, Rules};
 use super::{Accounts, Kind, check_kind, unknown_kind};
 use crate::store::{
     account::{
         AccountKind,
-        expected::{self as rows, LinkedAccount, Row},
+        expected::{self as rows, LinkedAccount, Row, Wanted},
         in_flight::{self, InFlight},
         mark::{self, Horizon},
     },
     connector,
-    link::{self, digest::ExpectedDigest, rejection},
+    link::{
+        self,
+        kept::{self, Fresh},
+        rejection,
+    },
 };
 
 /// Identities a page.
@@ -168,14 +174,6 @@ struct Span {
     since: Option<Horizon>,
 }
 
-/// What every record is judged by.
-struct Rules {
-    program: Program,
-    deprovision: Deprovision,
-    revision: i32,
-    now: DateTime<Utc>,
-}
-
 /// One read under way.
 struct Reading {
     accounts: Accounts,
@@ -186,31 +184,14 @@ struct Reading {
     items: mpsc::Sender<Result<Item>>,
 }
 
-/// A row with all that its evaluation needs.
-struct Record {
-    row: Row,
-    in_flight: bool,
-    references: References,
-    rejected: Vec<AccountKey>,
-}
-
 /// What few identities have, read once.
 struct Extras {
     rejected: HashMap<IdentityId, Vec<AccountKey>>,
     in_flight: InFlight,
 }
 
-/// What evaluating a record made.
-struct Evaluated {
-    account: ExpectedAccount,
-    is_unevaluable: bool,
-    /// To be kept for the next run.
-    fresh: Option<(LinkId, ExpectedDigest)>,
-}
-
 impl Reading {
     async fn run(&self, mut tx: Transaction, connector: &Connector) -> Result<()> {
-        rows::keep_order(&mut tx).await?;
         let class = &self.kind.object_class;
         let mut extras = Extras {
             rejected: rejection::of_connector(&mut tx, self.tenant, connector.id, class).await?,
@@ -226,6 +207,7 @@ impl Reading {
                 return Ok(());
             }
         }
+        rows::keep_order(&mut tx).await?;
         let mut proof = Proof { count: 0, revision: self.rules.revision, unevaluable: 0, mark: None };
         let mut after = None;
         let mut records = self.fetch(&mut tx, &mut after, &mut extras).await?;
@@ -261,11 +243,13 @@ impl Reading {
         after: &mut Option<IdentityId>,
         extras: &mut Extras,
     ) -> Result<Vec<Record>> {
-        let rows = rows::page(tx, self.tenant, &self.kind, (*after, PAGE), self.span.since).await?;
-        *after = rows.last().map_or(*after, |row| Some(row.identity.id));
+        let wanted =
+            Wanted { after: *after, limit: PAGE, since: self.span.since, revision: self.rules.kept_by() };
+        let rows = rows::page(tx, self.tenant, &self.kind, wanted).await?;
+        *after = rows.last().map_or(*after, |row| Some(row.identity_id));
         let mut references = self.references(tx, &rows).await?;
         let record = |row: Row| {
-            let id = row.identity.id;
+            let id = row.identity_id;
             let lane = row.link.as_ref().map(|link| link.lane_id);
             let in_flight = extras.in_flight.identities.contains(&id)
                 || lane.is_some_and(|lane| extras.in_flight.lanes.contains(&lane));
@@ -282,7 +266,7 @@ impl Reading {
     ) -> Result<HashMap<IdentityId, References>> {
         let mut references: HashMap<IdentityId, References> = HashMap::new();
         if self.rules.program.uses_links() {
-            let ids: Vec<IdentityId> = rows.iter().map(|row| row.identity.id).collect();
+            let ids: Vec<IdentityId> = rows.iter().map(|row| row.identity_id).collect();
             for (identity, connector, account) in link::references(tx, self.tenant, &ids).await? {
                 references.entry(identity).or_default().0.entry(connector).or_insert(account);
             }
@@ -309,77 +293,18 @@ impl Reading {
         self.items.send(Ok(Item::Page(page))).await.is_ok()
     }
 
-    /// Keeps digests for the next run. A cache: without it the next run computes them again.
-    async fn keep(&self, fresh: Vec<(LinkId, ExpectedDigest)>) {
+    /// A cache: without it the next run computes everything again.
+    async fn keep(&self, fresh: Vec<Fresh>) {
         if fresh.is_empty() {
             return;
         }
         let kept = async {
             let mut tx = self.accounts.database.begin(self.tenant).await?;
-            link::digest::save(&mut tx, self.tenant, &fresh).await?;
+            kept::save(&mut tx, self.tenant, self.rules.revision, &fresh).await?;
             db::commit(tx).await
         };
         if let Err(error) = kept.await {
-            tracing::debug!(%error, "digests were not kept");
+            tracing::debug!(%error, "what is expected was not kept");
         }
-    }
-}
-
-impl Rules {
-    fn evaluate(&self, record: Record) -> Evaluated {
-        let Record { row: Row { identity, changed, link }, in_flight, references, rejected } = record;
-        let standing = self.program.scope(&identity);
-        let correlation_keys = self.program.correlation_keys_of_identity(&identity).ok();
-        let mut is_unevaluable = matches!(standing, Evaluation::Unknown(_)) || correlation_keys.is_none();
-        let mut fresh = None;
-        let digest = link.as_ref().and_then(|link| {
-            self.kept(link, identity.version).or_else(|| {
-                let expected = self.program.expected(&identity, &references);
-                is_unevaluable |= !expected.failures.is_empty();
-                let digest = digest::expected(&self.program, &expected)?;
-                let (identity_version, revision) = (identity.version, self.revision);
-                fresh = Some((link.id, ExpectedDigest { digest, identity_version, revision }));
-                Some(digest)
-            })
-        });
-        let account = ExpectedAccount {
-            identity_id: identity.id,
-            state: link.as_ref().and_then(|link| self.state(&standing, link.deprovision_due_at)),
-            standing,
-            // The day of a staged deletion comes without a write.
-            changed: changed || link.as_ref().is_some_and(|link| link.deprovision_due_at.is_some()),
-            link,
-            digest,
-            correlation_keys,
-            in_flight,
-            rejected,
-        };
-        Evaluated { account, is_unevaluable, fresh }
-    }
-
-    /// The kept digest, while everything that it was made from is as it was. References change behind its back.
-    fn kept(&self, link: &LinkedAccount, identity_version: i64) -> Option<Digest> {
-        let kept = link.digest?;
-        let holds = kept.identity_version == identity_version && kept.revision == self.revision;
-        (holds && !self.program.uses_links()).then_some(kept.digest)
-    }
-
-    fn state(&self, standing: &Evaluation, due_at: Option<DateTime<Utc>>) -> Option<AccountState> {
-        state(standing, self.deprovision, due_at, self.now)
-    }
-}
-
-/// The state that a linked account should be in; None = no opinion.
-pub(super) fn state(
-    standing: &Evaluation,
-    deprovision: Deprovision,
-    due_at: Option<DateTime<Utc>>,
-    now: DateTime<Utc>,
-) -> Option<AccountState> {
-    let is_due = due_at.is_some_and(|due_at| due_at <= now);
-    match standing {
-        Evaluation::In => account_state::expected(true, deprovision, is_due),
-        Evaluation::Out => account_state::expected(false, deprovision, is_due),
-        Evaluation::Unknown(_) => None,
     }
 }

@@ -1,11 +1,11 @@
 //! Links: which account of a connector belongs to which identity.
 //!
 //! Here are the reads. Every change of a link writes a [`LinkEvent`] beside it, in the same transaction. [`rejection`]
-//! keeps the pairs that a person has refused; [`digest`] the expected side of the comparison.
+//! keeps the pairs that a person has refused; [`kept`] what a run expects of an account.
 
 mod change;
-pub mod digest;
 mod event;
+pub mod kept;
 pub mod rejection;
 pub mod staged;
 
