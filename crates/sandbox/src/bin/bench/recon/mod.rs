@@ -49,7 +49,7 @@ impl Figures {
         let town = Town::build(directory.connector()).await?;
         town.settle().await?;
         let drifted = town.drift(extent.accounts / DRIFTED).await?;
-        // The first run keeps the digest of every identity.
+        // The first run keeps what it computed of every identity.
         town.run().await?;
         for pair in 1..=extent.pairs {
             eprintln!("pair {pair} of {}", extent.pairs);
