@@ -44,6 +44,8 @@ impl Database {
             .application_name(program)
             .options([
                 ("statement_timeout", format!("{}s", settings.database_statement_seconds)),
+                // Statements here are short, and sent again and again: to compile one takes longer than to run it.
+                ("jit", "off".to_owned()),
                 // A process that stands still holds locks that all others wait for: no longer than it is taken for alive.
                 ("idle_in_transaction_session_timeout", "5s".to_owned()),
             ]);

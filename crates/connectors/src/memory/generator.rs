@@ -3,14 +3,18 @@
 //! Account `n` of a seed is always the same, in every process and release: `user000123` with a mail address, names, a
 //! department and so on. Tests and benches make the matching identities from the same function.
 
-use std::ops::Range;
+use std::{
+    ops::Range,
+    sync::{Arc, LazyLock},
+};
 
 use uuid::Uuid;
 use xavyo_core::{
-    account::Account,
+    account::{Account, AccountKey},
     value::{Attributes, Value},
 };
 
+use super::{ledger::Held, shown_attributes};
 use crate::ALL_ATTRIBUTES;
 
 /// The high half of the immutable ids of generated accounts; the low half is the account's number.
@@ -56,6 +60,13 @@ const DEPARTMENTS: [&str; 8] =
     ["Engineering", "Finance", "Legal", "Logistics", "Marketing", "Operations", "People", "Sales"];
 const TITLES: [&str; 6] = ["Analyst", "Director", "Engineer", "Lead", "Manager", "Specialist"];
 
+/// Of an account that was never written.
+pub(super) const VERSION: &str = "1";
+
+/// Shared by all accounts.
+static NAMES: LazyLock<[Arc<str>; GENERATED_ATTRIBUTES.len()]> =
+    LazyLock::new(|| GENERATED_ATTRIBUTES.map(Arc::from));
+
 /// A seed and how many accounts it makes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Generator {
@@ -66,13 +77,8 @@ pub(super) struct Generator {
 /// Account number `index` of the seed, as a target shows it before anybody writes it.
 pub fn generated(seed: i64, index: u64) -> Account {
     let generator = Generator { count: u64::MAX, seed };
-    Account {
-        external_uid: Generator::uid(index),
-        immutable_id: Some(Generator::immutable_id(index)),
-        version: Some("1".to_owned()),
-        enabled: Some(true),
-        attributes: generator.attributes(index, &[ALL_ATTRIBUTES.to_owned()]),
-    }
+    let attributes = shown_attributes(&generator.attributes(index, &[ALL_ATTRIBUTES.to_owned()]));
+    Account { attributes, ..Generator::account(index) }
 }
 
 impl Generator {
@@ -84,6 +90,24 @@ impl Generator {
         Uuid::from_u64_pair(ID_SPACE, index).to_string()
     }
 
+    /// Without its attributes.
+    fn account(index: u64) -> Account {
+        Account {
+            external_uid: Self::uid(index),
+            immutable_id: Some(Self::immutable_id(index)),
+            version: Some(VERSION.to_owned()),
+            enabled: Some(true),
+            attributes: Attributes::new(),
+        }
+    }
+
+    /// The generated account of that key, without its attributes.
+    pub fn named(self, key: &AccountKey) -> Option<Account> {
+        let by_uid = || self.slot_of_uid(&key.external_uid);
+        let slot = key.immutable_id.as_ref().map_or_else(by_uid, |id| self.slot_of_id(id));
+        slot.map(Self::account)
+    }
+
     /// The number of the account that was generated under this uid.
     pub fn slot_of_uid(self, uid: &str) -> Option<u64> {
         let index = uid.strip_prefix("user")?.parse().ok()?;
@@ -92,9 +116,12 @@ impl Generator {
 
     /// The number of the account that was generated with this immutable id.
     pub fn slot_of_id(self, immutable_id: &str) -> Option<u64> {
-        let (space, index) = Uuid::parse_str(immutable_id).ok()?.as_u64_pair();
-        (space == ID_SPACE && index < self.count && Self::immutable_id(index) == immutable_id)
-            .then_some(index)
+        let id = Uuid::parse_str(immutable_id).ok()?;
+        let (space, index) = id.as_u64_pair();
+        let is_ours = space == ID_SPACE && index < self.count;
+        // No other spelling of it.
+        let is_spelled_so = id.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == immutable_id;
+        (is_ours && is_spelled_so).then_some(index)
     }
 
     /// The numbers of the accounts that can be generated with this value: one at most for attributes that name one.
@@ -109,17 +136,17 @@ impl Generator {
     }
 
     /// Those of the generated attributes that are wanted.
-    pub fn attributes(self, index: u64, wanted: &[String]) -> Attributes {
+    pub fn attributes(self, index: u64, wanted: &[String]) -> Held {
         let all = wanted.iter().any(|name| name == ALL_ATTRIBUTES);
-        GENERATED_ATTRIBUTES
+        NAMES
             .iter()
-            .filter(|name| all || wanted.iter().any(|wanted| wanted == *name))
-            .map(|name| ((*name).to_owned(), self.values(index, name)))
+            .filter(|name| all || wanted.iter().any(|wanted| **wanted == ***name))
+            .map(|name| (Arc::clone(name), self.values(index, name)))
             .filter(|(_, values)| !values.is_empty())
             .collect()
     }
 
-    pub fn values(self, index: u64, attribute: &str) -> Vec<Value> {
+    pub fn values(self, index: u64, attribute: &str) -> Arc<[Value]> {
         let given = || self.pick(index, 1, &GIVEN);
         let family = || self.pick(index, 2, &FAMILY);
         let one = match attribute {
@@ -135,12 +162,12 @@ impl Generator {
             }
             "telephone_number" => Value::Text(format!("+49 30 {:07}", self.draw(index, 5) % 10_000_000)),
             "groups" => return self.groups(index),
-            _ => return Vec::new(),
+            _ => return Arc::default(),
         };
-        vec![one]
+        Arc::new([one])
     }
 
-    fn groups(self, index: u64) -> Vec<Value> {
+    fn groups(self, index: u64) -> Arc<[Value]> {
         let first = self.draw(index, 6);
         (0..first % 4).map(|step| Value::Text(format!("group{:02}", (first / 4 + step) % 50))).collect()
     }

@@ -17,13 +17,13 @@
 //! store held it from then on, there exactly when a create or update took effect. A line without `\n` was cut off by
 //! the writer's death: the write did not happen, and the next writer removes it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use xavyo_core::{
     change::Changes,
     connector::{FailureKind, TargetFailure},
-    value::Attributes,
+    value::Value,
 };
 
 /// One line of the ledger.
@@ -99,8 +99,11 @@ pub struct Record {
     /// From 1; rises with every write.
     pub version: u64,
     pub enabled: bool,
-    pub attributes: Attributes,
+    pub attributes: Held,
 }
+
+/// Attributes as a store holds them: one version of an account shares with the next what was not written.
+pub type Held = BTreeMap<Arc<str>, Arc<[Value]>>;
 
 impl Entry {
     pub(super) fn new(call: Call, outcome: Outcome) -> Self {

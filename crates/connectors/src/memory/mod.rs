@@ -30,7 +30,7 @@ use xavyo_core::{
     Error,
     account::{Account, AccountKey},
     connector::{FailureKind, MemorySettings, TargetFailure},
-    value::Value,
+    value::{Attributes, Value},
 };
 
 pub(crate) use self::fault::{FAULTS, is_fault};
@@ -39,7 +39,7 @@ use self::{
     accounts::Accounts,
     fault::Faults,
     generator::Generator,
-    ledger::{Call, Entry, Record},
+    ledger::{Call, Entry, Outcome, Record},
     store::Store,
     write::Write,
 };
@@ -59,13 +59,15 @@ pub struct Memory {
     generator: Generator,
     faults: Arc<Faults>,
     latency: Duration,
+    /// Updates leave nothing behind.
+    forgets: bool,
     /// How long a call may take: a write that waited longer for its turn is not made.
     limit: Duration,
     store: OnceLock<Arc<Store>>,
 }
 
 /// Everything that a store has seen, in order: from its journal when a directory is given, else from this process, which
-/// knows the last 10,000 entries. A store that nobody used has seen nothing.
+/// knows the last 1,000 entries. A store that nobody used has seen nothing.
 pub fn ledger(store: &str, directory: Option<&Path>) -> io::Result<Vec<Entry>> {
     match directory {
         Some(directory) => journal::read_all(directory, store),
@@ -93,6 +95,7 @@ impl Memory {
             generator: Generator { count: number("generate", settings.generate)?, seed: settings.seed },
             faults: Arc::new(Faults::new(&settings.faults)),
             latency: Duration::from_millis(number("latency_ms", settings.latency_ms)?),
+            forgets: settings.forgets,
             limit: options.call_timeout,
             store: OnceLock::new(),
         })
@@ -129,9 +132,24 @@ impl Memory {
         Ok(self.store.get_or_init(|| store).clone())
     }
 
+    /// A generated account, as if it had just been updated.
+    async fn forgotten(&self, key: &AccountKey, update: &AccountUpdate) -> Result<Account, TargetFailure> {
+        if !self.latency.is_zero() {
+            tokio::time::sleep(self.latency).await;
+        }
+        let is_current = update.if_version.as_deref().is_none_or(|version| version == generator::VERSION);
+        match self.generator.named(key) {
+            Some(account) if is_current => {
+                Ok(Account { enabled: update.enabled.or(account.enabled), ..account })
+            }
+            Some(_) => Err(refused(Outcome::PreconditionFailed)),
+            None => Err(refused(Outcome::NotFound)),
+        }
+    }
+
     async fn write(&self, write: Write) -> Result<Arc<Entry>, TargetFailure> {
         let deadline = Instant::now() + self.limit;
-        self.on_store(move |store, faults| store.write(&write, faults, deadline)).await
+        self.on_store(move |store, faults| store.write(write, faults, deadline)).await
     }
 
     async fn look<T: Send + 'static>(
@@ -215,6 +233,9 @@ impl Connector for Memory {
         key: &AccountKey,
         update: &AccountUpdate,
     ) -> Result<Account, TargetFailure> {
+        if self.forgets {
+            return self.forgotten(key, update).await;
+        }
         let (object_class, key, update) = (object_class.to_owned(), key.clone(), update.clone());
         let entry = self.write(Write::Update { object_class, key, update }).await?;
         Ok(written(&entry))
@@ -241,14 +262,23 @@ fn written(entry: &Entry) -> Account {
 
 fn shown(record: &Record, wanted: &[String]) -> Account {
     let all = wanted.iter().any(|name| name == ALL_ATTRIBUTES);
-    let attributes = record.attributes.iter().filter(|(name, _)| all || wanted.contains(name));
+    let is_wanted = |name: &str| all || wanted.iter().any(|wanted| wanted == name);
+    let attributes = record.attributes.iter().filter(|(name, _)| is_wanted(name));
     Account {
         external_uid: record.external_uid.clone(),
         immutable_id: Some(record.immutable_id.clone()),
         version: Some(record.version.to_string()),
         enabled: Some(record.enabled),
-        attributes: attributes.map(|(name, values)| (name.clone(), values.clone())).collect(),
+        attributes: shown_attributes(attributes),
     }
+}
+
+fn shown_attributes<'a>(held: impl IntoIterator<Item = (&'a Arc<str>, &'a Arc<[Value]>)>) -> Attributes {
+    held.into_iter().map(|(name, values)| (name.to_string(), values.to_vec())).collect()
+}
+
+fn refused(outcome: Outcome) -> TargetFailure {
+    outcome.failure().expect("not a success")
 }
 
 fn unusable(error: &(dyn std::error::Error + 'static)) -> TargetFailure {

@@ -11,7 +11,7 @@ use xavyo_core::{
 
 use super::{
     accounts::Accounts,
-    ledger::{Call, Entry, Outcome, Record},
+    ledger::{Call, Entry, Held, Outcome, Record},
 };
 use crate::{AccountUpdate, NewAccount};
 
@@ -36,16 +36,15 @@ impl Write {
 
     /// What happens, as the entry of this sequence. A fault on demand comes first, except one that strikes after the
     /// write: that needs a write that would have worked.
-    pub fn decide(&self, accounts: &Accounts, sequence: u64, fault: Option<(String, Outcome)>) -> Entry {
-        let asked = self.asked();
+    pub fn decide(self, accounts: &Accounts, sequence: u64, fault: Option<(String, Outcome)>) -> Entry {
         match fault {
             Some((fault, outcome)) if outcome != Outcome::UnknownAfter => {
-                Entry { outcome, fault: Some(fault), ..asked }
+                Entry { outcome, fault: Some(fault), ..self.asked() }
             }
             struck => {
                 let done = match self.effect(accounts, sequence) {
-                    Ok((immutable_id, after)) => Entry { immutable_id, after, ..asked },
-                    Err(outcome) => Entry { outcome, ..asked },
+                    Ok((immutable_id, after)) => Entry { immutable_id, after, ..self.asked() },
+                    Err(outcome) => Entry { outcome, ..self.asked() },
                 };
                 match struck {
                     Some((fault, outcome)) if done.outcome == Outcome::Applied => {
@@ -58,28 +57,25 @@ impl Write {
     }
 
     /// The entry before its outcome is known.
-    fn asked(&self) -> Entry {
+    fn asked(self) -> Entry {
         let entry = Entry::new(self.call(), Outcome::Applied);
         match self {
             Self::Create(account) => Entry {
-                tag: account.tag.clone(),
-                external_uid: account.external_uid.clone(),
+                tag: account.tag,
+                external_uid: account.external_uid,
                 attributes: whole_values(&account.attributes),
                 ..entry
             },
             Self::Update { key, update, .. } => Entry {
-                tag: update.tag.clone(),
-                external_uid: key.external_uid.clone(),
-                immutable_id: key.immutable_id.clone(),
-                attributes: update.changes.clone(),
+                tag: update.tag,
+                external_uid: key.external_uid,
+                immutable_id: key.immutable_id,
+                attributes: update.changes,
                 ..entry
             },
-            Self::Delete { key, tag, .. } => Entry {
-                tag: tag.clone(),
-                external_uid: key.external_uid.clone(),
-                immutable_id: key.immutable_id.clone(),
-                ..entry
-            },
+            Self::Delete { key, tag, .. } => {
+                Entry { tag, external_uid: key.external_uid, immutable_id: key.immutable_id, ..entry }
+            }
         }
     }
 
@@ -100,7 +96,7 @@ impl Write {
                     immutable_id: Uuid::from_u64_pair(ID_SPACE, sequence).to_string(),
                     version: 1,
                     enabled: account.enabled.unwrap_or(true),
-                    attributes: present(&account.attributes),
+                    attributes: held(&account.attributes),
                 };
                 Ok((None, Some(Arc::new(record))))
             }
@@ -111,11 +107,12 @@ impl Write {
                     return Err(Outcome::AlreadyExists);
                 }
                 let after = Record {
+                    object_class: record.object_class.clone(),
                     external_uid: renamed.unwrap_or(&record.external_uid).clone(),
+                    immutable_id: record.immutable_id.clone(),
                     version: record.version + 1,
                     enabled: update.enabled.unwrap_or(record.enabled),
                     attributes: changed(&record.attributes, &update.changes),
-                    ..Record::clone(&record)
                 };
                 Ok((Some(record.immutable_id.clone()), Some(Arc::new(after))))
             }
@@ -149,23 +146,31 @@ fn found(
     }
 }
 
-fn changed(attributes: &Attributes, changes: &Changes) -> Attributes {
+fn changed(attributes: &Held, changes: &Changes) -> Held {
     let mut attributes = attributes.clone();
     for (name, change) in changes {
         let values = match change {
             Change::Set(values) => values.clone(),
             Change::Clear => Vec::new(),
-            Change::Modify { add, remove } => modified(attributes.get(name), add, remove),
+            Change::Modify { add, remove } => {
+                modified(attributes.get(name.as_str()).map_or(&[], AsRef::as_ref), add, remove)
+            }
         };
-        attributes.insert(name.clone(), values);
+        match attributes.get_mut(name.as_str()) {
+            _ if values.is_empty() => {
+                attributes.remove(name.as_str());
+            }
+            Some(held) => *held = values.into(),
+            None => {
+                attributes.insert(name.as_str().into(), values.into());
+            }
+        }
     }
-    attributes.retain(|_, values| !values.is_empty());
     attributes
 }
 
-fn modified(held: Option<&Vec<Value>>, add: &[Value], remove: &[Value]) -> Vec<Value> {
-    let mut values: Vec<Value> =
-        held.into_iter().flatten().filter(|value| !remove.contains(value)).cloned().collect();
+fn modified(held: &[Value], add: &[Value], remove: &[Value]) -> Vec<Value> {
+    let mut values: Vec<Value> = held.iter().filter(|value| !remove.contains(value)).cloned().collect();
     for value in add {
         if !values.contains(value) {
             values.push(value.clone());
@@ -174,14 +179,14 @@ fn modified(held: Option<&Vec<Value>>, add: &[Value], remove: &[Value]) -> Vec<V
     values
 }
 
-fn present(attributes: &Attributes) -> Attributes {
-    attributes
-        .iter()
-        .filter(|(_, values)| !values.is_empty())
-        .map(|(name, values)| (name.clone(), values.clone()))
-        .collect()
+fn present(attributes: &Attributes) -> impl Iterator<Item = (&String, &Vec<Value>)> {
+    attributes.iter().filter(|(_, values)| !values.is_empty())
+}
+
+fn held(attributes: &Attributes) -> Held {
+    present(attributes).map(|(name, values)| (name.as_str().into(), values.as_slice().into())).collect()
 }
 
 fn whole_values(attributes: &Attributes) -> Changes {
-    present(attributes).into_iter().map(|(name, values)| (name, Change::Set(values))).collect()
+    present(attributes).map(|(name, values)| (name.clone(), Change::Set(values.clone()))).collect()
 }

@@ -78,6 +78,32 @@ async fn a_generated_account_is_as_the_generator_says_until_it_is_written() {
     assert_eq!(accounts.len(), 1_000);
 }
 
+#[tokio::test]
+async fn a_store_that_forgets_answers_updates_and_keeps_nothing() {
+    let store = unique("forgets");
+    let settings =
+        MemorySettings { store: store.clone(), generate: 10, forgets: true, ..MemorySettings::default() };
+    let connector = open(&Settings::Memory(settings), &Secrets::default(), &options()).unwrap();
+    let made = memory::generated(0, 3);
+    let update = |version: Option<&str>| AccountUpdate {
+        changes: set("department", &["Moon"]),
+        if_version: version.map(str::to_owned),
+        ..Default::default()
+    };
+
+    let updated = connector.update("account", &made.key(), &update(Some("1"))).await.unwrap();
+    assert_eq!(updated.key(), made.key());
+    let stale = connector.update("account", &made.key(), &update(Some("2"))).await.unwrap_err();
+    assert_eq!(stale.kind, FailureKind::PreconditionFailed);
+    let stranger = AccountKey { external_uid: "user000010".into(), immutable_id: None };
+    let gone = connector.update("account", &stranger, &update(None)).await.unwrap_err();
+    assert_eq!(gone.kind, FailureKind::NotFound);
+
+    let shown = connector.get("account", &made.key(), &["*".into()]).await.unwrap();
+    assert_eq!(shown, Some(made));
+    assert!(memory::ledger(&store, None).unwrap().iter().all(|entry| !entry.took_effect()));
+}
+
 /// Q6: every write is in the ledger under the tag that it came with.
 #[tokio::test]
 async fn the_ledger_holds_every_write_in_order() {

@@ -168,6 +168,8 @@ pub struct MemorySettings {
     pub faults: Vec<MemoryFault>,
     /// Each call takes so long.
     pub latency_ms: i64,
+    /// Updates of generated accounts succeed and are forgotten: a target that costs nothing.
+    pub forgets: bool,
 }
 
 /// One failure on demand.

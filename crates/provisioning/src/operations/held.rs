@@ -254,6 +254,7 @@ fn end(command: &DecideHeld, operation: &Operation, status: OperationStatus) -> 
         status,
         attempts: operation.attempts,
         retry_count: operation.retry_count,
+        may_hold_sealed: true,
         target_uid: None,
         error: operation.failure.clone().map(|failure| (failure.code, failure.message)),
         merged_into: None,

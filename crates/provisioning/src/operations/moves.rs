@@ -119,6 +119,7 @@ async fn save(
         status: to,
         attempts: before.attempts,
         retry_count: before.retry_count,
+        may_hold_sealed: true,
         target_uid: None,
         error: before.failure.clone().map(|failure| (failure.code, failure.message)),
         merged_into: None,

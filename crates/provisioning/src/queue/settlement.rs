@@ -67,6 +67,7 @@ impl Settlement {
             status: OperationStatus::Cancelled,
             attempts: operation.attempts,
             retry_count: operation.retry_count,
+            may_hold_sealed: true,
             target_uid: None,
             error: operation.failure.clone().map(|failure| (failure.code, failure.message)),
             merged_into: cause.merged_into,

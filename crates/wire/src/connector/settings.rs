@@ -240,6 +240,7 @@ fn memory_to_pb(settings: &MemorySettings) -> pb::MemorySettings {
         seed: settings.seed,
         faults: settings.faults.iter().map(fault).collect(),
         latency_ms: settings.latency_ms,
+        forgets: settings.forgets,
     }
 }
 
@@ -254,6 +255,7 @@ fn memory_of_pb(fields: &mut Fields, it: pb::MemorySettings) -> MemorySettings {
             times: fault.times,
         }),
         latency_ms: it.latency_ms,
+        forgets: it.forgets,
     }
 }
 

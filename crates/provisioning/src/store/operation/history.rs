@@ -18,6 +18,8 @@ pub struct Ended {
     pub status: OperationStatus,
     pub attempts: i32,
     pub retry_count: i32,
+    /// Its payload may hold sealed values.
+    pub may_hold_sealed: bool,
     /// The uid that the account has in the end, where it is known.
     pub target_uid: Option<String>,
     pub error: Option<(String, String)>,
@@ -48,13 +50,14 @@ pub async fn archive(
     let merged: Vec<Option<Uuid>> = ended.iter().map(|one| one.merged_into.map(|id| id.0)).collect();
     let resolvers: Vec<Option<Uuid>> = ended.iter().map(|one| one.resolved_by.map(|by| by.0)).collect();
     let notes: Vec<Option<String>> = ended.iter().map(|one| one.notes.clone()).collect();
+    let sealed: Vec<bool> = ended.iter().map(|one| one.may_hold_sealed).collect();
     let moved = sqlx::query!(
         "with ended as (
              select *
                from unnest($3::uuid[], $4::text[], $5::int[], $6::int[], $7::text[], $8::text[], $9::text[],
-                           $10::uuid[], $11::uuid[], $12::text[])
+                           $10::uuid[], $11::uuid[], $12::text[], $13::boolean[])
                     as ended(id, status, attempts, retry_count, target_uid, error_code, error_message,
-                             merged_into, resolved_by, notes)),
+                             merged_into, resolved_by, notes, may_hold_sealed)),
          -- they leave the hot table
          gone as (
              delete from operation
@@ -75,7 +78,8 @@ pub async fn archive(
                 gone.user_id, gone.operation_type, gone.object_class, gone.intent,
                 coalesce(ended.target_uid, gone.target_uid), ended.status, gone.priority,
                 ended.retry_count, gone.max_retries, ended.error_code, ended.error_message,
-                without_sealed(gone.payload), gone.precondition, gone.lane_id, gone.sequence, gone.not_before, gone.conflict_id,
+                case when ended.may_hold_sealed then without_sealed(gone.payload) else gone.payload end,
+                gone.precondition, gone.lane_id, gone.sequence, gone.not_before, gone.conflict_id,
                 gone.crash_count, ended.attempts, ended.merged_into,
                 gone.cause_kind, gone.cause_id, gone.requested_by, gone.reason, gone.trace_id, gone.request_id,
                 ended.notes, ended.resolved_by, case when ended.status = 'resolved' then $2::timestamptz end,
@@ -94,6 +98,7 @@ pub async fn archive(
         &merged as &[Option<Uuid>],
         &resolvers as &[Option<Uuid>],
         &notes as &[Option<String>],
+        &sealed,
     )
     .execute(tx)
     .await

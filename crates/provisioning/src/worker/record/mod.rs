@@ -13,6 +13,7 @@ use xavyo_core::{
     error::Result,
     ids::{ConflictId, LaneId, OperationId, TenantId, WorkerId},
     operation::{Event, HoldReason, Operation, OperationStatus},
+    sealed,
 };
 use xavyo_runtime::{Clock, Database, db};
 
@@ -215,6 +216,7 @@ impl<'a> Batch<'a> {
                 status: settled.status,
                 attempts,
                 retry_count: settled.retry_count,
+                may_hold_sealed: sealed::in_changes(&operation.payload),
                 target_uid: links::uid_after(&tried.outcome),
                 error: settled.error,
                 merged_into: None,

@@ -83,6 +83,8 @@ impl Rig {
         let memory = pb::MemorySettings {
             store: name.clone(),
             generate: i64::try_from(accounts)?,
+            // What is measured is the queue.
+            forgets: true,
             ..pb::MemorySettings::default()
         };
         let request = pb::CreateConnectorRequest {
