@@ -69,14 +69,13 @@ pub async fn claim(
 ) -> Result<Claimed> {
     let now = clock.now();
     let mut tx = database.begin(pair.tenant).await?;
-    if connector::version(&mut tx, pair.tenant, pair.connector).await? != Some(target.connector.version) {
-        db::leave(tx);
-        return Ok(Claimed::Outdated);
-    }
-    let lanes = lane::lock_ready(&mut tx, pair.tenant, pair.connector, now, limit).await?;
+    let known = target.connector.version;
+    let lanes = lane::lock_ready(&mut tx, pair.tenant, (pair.connector, known), now, limit).await?;
     if lanes.is_empty() {
+        let version = connector::version(&mut tx, pair.tenant, pair.connector).await?;
         db::leave(tx);
-        return Ok(Claimed::Lanes(Vec::new()));
+        let is_as_known = version == Some(known);
+        return Ok(if is_as_known { Claimed::Lanes(Vec::new()) } else { Claimed::Outdated });
     }
     let mut chosen = choose(&mut tx, pair.tenant, target, &lanes).await?;
     if chosen.len() < lanes.len() {

@@ -133,10 +133,8 @@ impl Engine {
             return Ok(0);
         }
         let free = self.limits.pairs.saturating_sub(working.len());
-        let mut tx = self.database.begin_system().await?;
         let each = i64::try_from(self.limits.pairs).unwrap_or(i64::MAX);
-        let mut due = work::find_due(&mut tx, self.clock.now(), each).await?;
-        xavyo_runtime::db::leave(tx);
+        let mut due = work::find_due(self.database.pool(), self.clock.now(), each).await?;
         let mut started = 0;
         while started < free {
             let Some(busy) = self.busy.begin_next(&mut due) else { break };

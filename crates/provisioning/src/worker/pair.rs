@@ -43,8 +43,9 @@ const RECORDED_AT_ONCE: usize = 512;
 /// How long an outcome waits for others that may be recorded with it, while calls are still to come.
 const GATHERED_FOR: Duration = Duration::from_millis(5);
 
-/// Claims of a pair under way at once: while one is being recorded, the next calls the target and one more is claimed.
-const ROUNDS: usize = 3;
+/// Claims of a pair under way at once: while one is being recorded and another waits for its commit, the next calls the
+/// target and one more is claimed.
+const ROUNDS: usize = 4;
 
 /// The lanes of the first claim; the next are larger while rounds are quick, and smaller when they are slow, so that
 /// nobody waits behind lanes that lie in hand.

@@ -1,7 +1,7 @@
 //! Where work is found: pairs of tenant and connector, without payload, outside row-level security.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 use xavyo_core::{
     error::Result,
@@ -23,8 +23,9 @@ pub struct Pair {
 const MOST_DUE: i64 = 1_000;
 
 /// Pairs that are due and whose target is not known to be down: of each tenant the longest due, at most `each`. Where
-/// there are too many, every tenant's first comes before anybody's second.
-pub async fn find_due(connection: &mut PgConnection, now: DateTime<Utc>, each: i64) -> Result<Vec<Pair>> {
+/// there are too many, every tenant's first comes before anybody's second. One statement, hence without a transaction: it
+/// stands between an enqueue and its claim.
+pub async fn find_due(pool: &PgPool, now: DateTime<Utc>, each: i64) -> Result<Vec<Pair>> {
     let rows = sqlx::query!(
         "select tenant_id, connector_id
            from (select tenant_id, connector_id, due_at,
@@ -38,7 +39,7 @@ pub async fn find_due(connection: &mut PgConnection, now: DateTime<Utc>, each: i
         each,
         MOST_DUE,
     )
-    .fetch_all(connection)
+    .fetch_all(pool)
     .await
     .map_err(db::failed)?;
     Ok(rows.into_iter().map(|row| pair(row.tenant_id, row.connector_id)).collect())

@@ -41,21 +41,25 @@ pub struct Released {
     pub has_more: bool,
 }
 
-/// Locks up to `limit` lanes of a connector whose head may run now, the most urgent first. Lanes that another worker
-/// is just claiming are passed over.
+/// Locks up to `limit` lanes of a connector whose head may run now, the most urgent first; none where the connector has
+/// another version by now, or is deleted. Lanes that another worker is just claiming are passed over.
 pub async fn lock_ready(
     tx: &mut PgConnection,
     tenant: TenantId,
-    connector: ConnectorId,
+    (connector, version): (ConnectorId, i64),
     now: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<Lane>> {
     let rows = sqlx::query_as!(
         LaneRow,
-        r#"with ready as materialized (
+        r#"with as_known as materialized (
+               select exists (select from connector
+                               where tenant_id = $1 and id = $2 and version = $5 and deleted_at is null) as is_so),
+           ready as materialized (
                select *, ready_rank as rank
                  from lane
                 where tenant_id = $1 and connector_id = $2 and ready_rank is not null
+                  and (select is_so from as_known)
                 order by ready_rank
                 limit $4
                   for no key update skip locked),
@@ -64,6 +68,7 @@ pub async fn lock_ready(
                select *, wake_at as rank
                  from lane
                 where tenant_id = $1 and connector_id = $2 and wake_at <= $3
+                  and (select is_so from as_known)
                 order by wake_at
                 limit $4
                   for no key update skip locked)
@@ -77,6 +82,7 @@ pub async fn lock_ready(
         connector.0,
         now,
         limit,
+        version,
     )
     .fetch_all(tx)
     .await
