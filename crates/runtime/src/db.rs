@@ -122,6 +122,20 @@ pub fn leave(transaction: Transaction) {
     drop(transaction);
 }
 
+/// From so many rows on a statement is worth a plan of its own.
+const MANY: usize = 16;
+
+/// Says that the statements to come are about so many rows each. Many of them are planned for the tables as they are now: a
+/// kept plan is for the tables as they were when it was made, and those of a queue are empty most of the time. What it took
+/// for a page that is quickly read through is thousands of them in a burst, until they are analysed.
+pub async fn plan_for(transaction: &mut Transaction, rows: usize) -> Result<()> {
+    if rows >= MANY {
+        let plan = sqlx::query("set local plan_cache_mode = force_custom_plan");
+        plan.execute(&mut **transaction).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
 /// Runs a whole transaction, and runs it again, up to three times, when others were in its way (deadlock,
 /// serialization failure). `transaction` begins and commits it, and does nothing that cannot be repeated.
 pub async fn retry<T, F>(mut transaction: impl FnMut() -> F) -> Result<T>

@@ -77,6 +77,7 @@ pub async fn claim(
         let is_as_known = version == Some(known);
         return Ok(if is_as_known { Claimed::Lanes(Vec::new()) } else { Claimed::Outdated });
     }
+    db::plan_for(&mut tx, lanes.len()).await?;
     let mut chosen = choose(&mut tx, pair.tenant, target, &lanes).await?;
     if chosen.len() < lanes.len() {
         // The connector's policy has changed since they became ready.

@@ -175,6 +175,7 @@ async fn release_unchanged(
                        select ctid, worker_id, fence
                          from lane
                         where tenant_id = $1 and id = given.id
+                        limit 1
                           for no key update) as held
                  where held.worker_id = $2 and held.fence = given.fence))
       returning id, length",

@@ -77,6 +77,7 @@ pub async fn record(
     db::retry(|| async {
         let now = clock.now();
         let mut tx = database.begin(pair.tenant).await?;
+        db::plan_for(&mut tx, executed.iter().map(|one| one.tries.len()).sum()).await?;
         let foreign = links::foreign(&mut tx, pair.tenant, target, executed).await?;
         let under = Circumstances { clock, worker, target, foreign: &foreign, now };
         let mut batch = Batch::of(executed.iter(), &under)?;

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use futures::future::join_all;
 use sqlx::Row;
 use xavyo_core::{Reason, operation::OperationType};
+use xavyo_runtime::db;
 
 use super::{Bench, set};
 use crate::{operations::CreateOperation, store::lane};
@@ -91,4 +92,22 @@ impl Bench {
         let mut tx = self.engine.database.begin(self.pair.tenant).await.unwrap();
         sqlx::query_scalar(query).fetch_one(&mut *tx).await.unwrap()
     }
+}
+
+/// Kept plans are of the time when the queue was empty.
+#[tokio::test]
+async fn statements_over_many_rows_are_planned_for_what_there_is_now() {
+    let bench = Bench::new().await;
+    let mode = async |rows| {
+        let mut tx = bench.engine.database.begin(bench.pair.tenant).await.unwrap();
+        db::plan_for(&mut tx, rows).await.unwrap();
+        let mode: String = sqlx::query_scalar("show plan_cache_mode").fetch_one(&mut *tx).await.unwrap();
+        mode
+    };
+    assert_eq!(mode(1_000).await, "force_custom_plan");
+    assert_eq!(
+        mode(1).await,
+        "auto",
+        "a few cost less with a kept plan, and the next transaction is its own"
+    );
 }
