@@ -1,6 +1,9 @@
 //! The queue: bulk enqueue, drain in lanes of ten and of one, single creates, idle latency.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -57,9 +60,10 @@ impl Figures {
         self.bulk_enqueue.add(rate(operations, started.elapsed()), limit);
 
         let limit = limits::drain(&rig.bare, operations).await?;
+        let mut judge = rig.judge().await?;
         let started = Instant::now();
         rig.resume(&connector).await?;
-        let ours = rate(operations, rig.drained(&connector).await? - started);
+        let ours = rate(operations, rig.drained(&mut judge, &connector).await? - started);
         let (completed, calls) = rig.completed(&connector).await?;
         ensure!(usize::try_from(completed)? == operations, "{completed} of {operations} were completed");
         self.calls += calls;
@@ -92,19 +96,21 @@ impl Figures {
         }
         self.single_create.add(rate(SINGLE_CALLERS * SINGLE_EACH, started.elapsed()), limit);
         rig.resume(&connector).await?;
-        rig.drained(&connector).await?;
+        rig.drained(&mut rig.judge().await?, &connector).await?;
         Ok(())
     }
 
     /// One operation at a time on an idle service, at odd moments.
     async fn idle(&mut self, rig: &Arc<Rig>) -> Result<()> {
         let connector = rig.connector(IDLE_SAMPLES).await?;
+        let mut judge = rig.judge().await?;
         rig.resume(&connector).await?;
-        rig.drained(&connector).await?;
+        rig.drained(&mut judge, &connector).await?;
         for account in 0..IDLE_SAMPLES {
             rig.operations.clone().create_operation(update(&connector, account, 0)).await?;
-            rig.drained(&connector).await?;
-            sleep(std::time::Duration::from_millis(rand::random_range(5..25))).await;
+            // Nobody looks while it starts.
+            sleep(Duration::from_millis(rand::random_range(10..30))).await;
+            rig.drained(&mut judge, &connector).await?;
         }
         self.idle_milliseconds = rig.start_delays(&connector).await?;
         Ok(())

@@ -115,8 +115,8 @@ impl Rig {
     }
 
     /// Waits until no operation of the connector is left in the queue. Returns when the last one was recorded.
-    pub async fn drained(&self, connector: &str) -> Result<Instant> {
-        let mut judge = self.judge().await?;
+    /// The judge is there already: to begin with a connection costs what is measured.
+    pub async fn drained(&self, judge: &mut PgConnection, connector: &str) -> Result<Instant> {
         let connector: Uuid = connector.parse()?;
         loop {
             let left: bool = sqlx::query_scalar(
@@ -124,10 +124,9 @@ impl Rig {
             )
             .bind(self.ground.tenant)
             .bind(connector)
-            .fetch_one(&mut judge)
+            .fetch_one(&mut *judge)
             .await?;
             if !left {
-                judge.close().await?;
                 return Ok(Instant::now());
             }
             // The look itself costs what is measured: it passes over all that has just left.
