@@ -61,9 +61,11 @@ impl Figures {
 
         let limit = limits::drain(&rig.bare, operations).await?;
         let mut judge = rig.judge().await?;
-        let started = Instant::now();
+        let started = rig.now(&mut judge).await?;
         rig.resume(&connector).await?;
-        let ours = rate(operations, rig.drained(&mut judge, &connector).await? - started);
+        rig.drained(&mut judge, &connector).await?;
+        let took = rig.last_recorded(&mut judge, &connector).await? - started;
+        let ours = rate(operations, took.to_std()?);
         let (completed, calls) = rig.completed(&connector).await?;
         ensure!(usize::try_from(completed)? == operations, "{completed} of {operations} were completed");
         self.calls += calls;

@@ -1,8 +1,9 @@
 //! What is measured: one provisioning process on a durable Postgres, with memory targets that do next to nothing.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection, PgPool, postgres::PgPoolOptions};
 use tokio::time::sleep;
 use tonic::{
@@ -114,9 +115,9 @@ impl Rig {
         Ok(())
     }
 
-    /// Waits until no operation of the connector is left in the queue. Returns when the last one was recorded.
-    /// The judge is there already: to begin with a connection costs what is measured.
-    pub async fn drained(&self, judge: &mut PgConnection, connector: &str) -> Result<Instant> {
+    /// Waits until no operation of the connector is left in the queue. The judge is there already: to begin with a
+    /// connection costs what is measured.
+    pub async fn drained(&self, judge: &mut PgConnection, connector: &str) -> Result<()> {
         let connector: Uuid = connector.parse()?;
         loop {
             let left: bool = sqlx::query_scalar(
@@ -127,11 +128,27 @@ impl Rig {
             .fetch_one(&mut *judge)
             .await?;
             if !left {
-                return Ok(Instant::now());
+                return Ok(());
             }
             // The look itself costs what is measured: it passes over all that has just left.
             sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// By the clock of the database.
+    pub async fn now(&self, judge: &mut PgConnection) -> Result<DateTime<Utc>> {
+        Ok(sqlx::query_scalar("select clock_timestamp()").fetch_one(judge).await?)
+    }
+
+    /// When the transaction was committed that recorded the connector's last operation.
+    pub async fn last_recorded(&self, judge: &mut PgConnection, connector: &str) -> Result<DateTime<Utc>> {
+        let at = sqlx::query_scalar(
+            "select max(pg_xact_commit_timestamp(xmin))
+               from operation_history
+              where tenant_id = $1 and connector_id = $2",
+        );
+        let at = at.bind(self.ground.tenant).bind(connector.parse::<Uuid>()?);
+        Ok(at.fetch_one(judge).await?)
     }
 
     /// Operations of the connector that were completed, and calls that were made for them.
