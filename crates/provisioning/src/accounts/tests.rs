@@ -119,7 +119,7 @@ async fn equal_accounts_have_equal_digests_and_keys_on_both_sides() {
     assert_eq!(expected[0].state, Some(AccountState::Enabled));
     assert_eq!((proof.count, proof.revision, proof.unevaluable), (1, 1, 0));
     assert!(target_proof.completeness.complete);
-    assert_eq!(ground.count("link where expected_digest is not null").await, 1, "kept for the next run");
+    assert_eq!(ground.count("link where kept_digest is not null").await, 1, "kept for the next run");
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ impl Misled {
         let (kept, _) = ground.expected(connector).await;
         assert_eq!(computed, kept, "what is kept tells all that was computed");
         let misled = Self { ground, connector, jane };
-        misled.write("update link set expected_in_scope = false").await;
+        misled.write("update link set kept_in_scope = false").await;
         assert_eq!(misled.standing().await, Evaluation::Out, "what is kept is told");
         misled
     }
@@ -56,9 +56,7 @@ async fn what_is_kept_ends_with_the_revision_of_its_connector() {
 #[tokio::test]
 async fn what_an_earlier_release_kept_is_computed_again_and_kept() {
     let misled = Misled::lay().await;
-    misled
-        .write("update link set expected_format = null, expected_in_scope = null, expected_keys = null")
-        .await;
+    misled.write("update link set kept_format = null, kept_in_scope = null, kept_keys = null").await;
     assert_eq!(misled.standing().await, Evaluation::In);
-    assert_eq!(misled.ground.count("link where expected_format is not null").await, 1);
+    assert_eq!(misled.ground.count("link where kept_format is not null").await, 1);
 }

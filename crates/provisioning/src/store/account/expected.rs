@@ -62,9 +62,9 @@ struct JoinedRow {
     disabled_by_us: Option<bool>,
     deprovision_due_at: Option<DateTime<Utc>>,
     linked_at: Option<DateTime<Utc>>,
-    expected_in_scope: Option<bool>,
-    expected_digest: Option<Vec<u8>>,
-    expected_keys: Option<Vec<u8>>,
+    kept_in_scope: Option<bool>,
+    kept_digest: Option<Vec<u8>>,
+    kept_keys: Option<Vec<u8>>,
 }
 
 /// Right before the first page. A fresh install has no statistics until autovacuum comes by, and without them the planner
@@ -103,13 +103,13 @@ pub async fn page(
     let rows = sqlx::query_as!(
         JoinedRow,
         r#"select i.id, i.source_key, i.active, i.version, i.created_at, i.updated_at,
-                  case when l.expected_identity_version = i.version
-                        and l.expected_revision = $8 and l.expected_format = $9
+                  case when l.kept_identity_version = i.version
+                        and l.kept_revision = $8 and l.kept_format = $9
                        then null else i.attributes end as "attributes: _",
                   coalesce((i.xmin::text::bigint - $7::bigint) & 4294967295 < 2147483648, false) as "changed!",
                   l.id as "link_id?", l.lane_id as "lane_id?", l.external_uid as "external_uid?", l.immutable_id,
                   l.disabled_by_us as "disabled_by_us?", l.deprovision_due_at, l.created_at as "linked_at?",
-                  l.expected_in_scope, l.expected_digest, l.expected_keys
+                  l.kept_in_scope, l.kept_digest, l.kept_keys
              from identity i
              left join (
                   select *
@@ -144,7 +144,7 @@ impl TryFrom<JoinedRow> for Row {
 
     fn try_from(row: JoinedRow) -> Result<Self> {
         let kept = || {
-            Kept::read(row.expected_in_scope, row.expected_digest.as_deref(), row.expected_keys.as_deref())
+            Kept::read(row.kept_in_scope, row.kept_digest.as_deref(), row.kept_keys.as_deref())
                 .ok_or_else(|| Error::internal("what is kept of an identity cannot be read"))
         };
         let basis = match row.attributes {

@@ -50,12 +50,12 @@ pub async fn save(tx: &mut PgConnection, tenant: TenantId, revision: i32, fresh:
                join link on link.tenant_id = $1 and link.id = given.id
                 for no key update of link skip locked)
          update link
-            set expected_in_scope = computed.in_scope,
-                expected_digest = computed.digest,
-                expected_keys = computed.keys,
-                expected_identity_version = computed.identity_version,
-                expected_revision = $7,
-                expected_format = $8
+            set kept_in_scope = computed.in_scope,
+                kept_digest = computed.digest,
+                kept_keys = computed.keys,
+                kept_identity_version = computed.identity_version,
+                kept_revision = $7,
+                kept_format = $8
            from computed
           where link.tenant_id = $1 and link.id = computed.id",
         tenant.0,
