@@ -1,7 +1,8 @@
 //! Reads of the whole base, page by page (RFC 2696).
 //!
 //! A read is complete when every page's result was success, the last page's cookie was empty, and no part of the answer
-//! lay on another server. The next page is asked for before the one at hand is given out, so at most two pages are held.
+//! lay on another server. The next page is asked for before the one at hand is given out, and received when its turn
+//! comes: the server is at it meanwhile, and one page is held.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -1,9 +1,10 @@
 //! The memory kind: a target inside the process, for tests and benches only.
 //!
 //! Accounts are shared by all connectors that name the same store. A store can be generated from a seed (a million
-//! accounts at no cost until they are written), fails on demand, and keeps a [`ledger`](mod@ledger) of every write that
-//! it saw. With [`Options::memory_directory`] both are kept in a journal, shared by all processes that name the same
-//! directory; a journal survives `kill -9` of its writers. It is never served unless the process allows it.
+//! accounts at no cost until they are written), fails on demand, and keeps a [`ledger`](mod@ledger) of the last writes
+//! that it saw. With [`Options::memory_directory`] accounts and every write are kept in a journal, shared by all processes
+//! that name the same directory; a journal survives `kill -9` of its writers. It is never served unless the process
+//! allows it.
 //!
 //! Begin with [`Memory`]; [`write`] decides what a write does, [`store`] performs it, [`ledger`](mod@ledger) documents
 //! the journal's lines.
